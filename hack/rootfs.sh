@@ -20,8 +20,13 @@ readonly suite=trixie
 readonly recipe=3 # raise it when the steps below change what comes out
 
 name=${1:-}
+exclude=()
 case $name in
-postgres) packages="postgresql-17 postgresql-client-17" ;;
+postgres)
+	packages="postgresql-17 postgresql-client-17"
+	# 160 MB for compiling queries; without them PostgreSQL interprets every query.
+	exclude=('/usr/lib/*/libLLVM*' '/usr/lib/*/libz3*' '/usr/lib/postgresql/*/lib/llvmjit*' '/usr/lib/postgresql/*/lib/bitcode/*')
+	;;
 node) packages="ca-certificates containerd runc containernetworking-plugins iproute2 iptables nftables procps" ;;
 *)
 	sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2
@@ -42,7 +47,7 @@ command -v apt-get >/dev/null || fail "needs a Debian host: apt-get is not here"
 root=$(cd "$(dirname "$0")/.." && pwd)
 cache=$root/.local/cache/rootfs
 mkdir -p "$cache"
-want="recipe=$recipe suite=$suite arch=$(dpkg --print-architecture) packages=$packages"
+want="recipe=$recipe suite=$suite arch=$(dpkg --print-architecture) packages=$packages${exclude:+ without=${exclude[*]}}"
 
 # One builder at a time; the others wait here and find the result.
 exec 9>"$cache/$name.lock"
@@ -80,6 +85,11 @@ if [ -z "$mirror" ]; then
 fi
 [ -n "$mirror" ] || fail "this machine's apt knows no Debian mirror; set INTERLOCK_DEBIAN_MIRROR to the URL of one"
 
+dpkgopts=()
+for path in '/usr/share/man/*' '/usr/share/doc/*' '/usr/share/info/*' '/usr/share/locale/*' "${exclude[@]}"; do
+	dpkgopts+=("--dpkgopt=path-exclude=$path")
+done
+
 # What this machine's apt needs to reach its mirror, the build needs too.
 aptopts=()
 while IFS= read -r line; do
@@ -107,8 +117,7 @@ no_cluster='mkdir -p "$1/etc/postgresql-common" && echo "create_main_cluster = f
 if ! mmdebstrap --mode=root --format=directory --variant=minbase --include="${packages// /,}" \
 	--aptopt='APT::Install-Recommends "false"' "${aptopts[@]}" \
 	--dpkgopt=force-unsafe-io \
-	--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-	--dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+	"${dpkgopts[@]}" \
 	--essential-hook="$no_cluster" \
 	"$suite" "$build/root" "deb $mirror $suite main" >"$build/log" 2>&1 </dev/null 9>&-; then
 	tail -n 20 "$build/log" >&2
