@@ -1,0 +1,90 @@
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+var shared struct {
+	once   sync.Once
+	server *Server
+	err    error
+}
+
+var databases atomic.Int64
+
+// Main runs the tests of a package and ends the shared server with them. Call it from TestMain.
+func Main(m *testing.M) {
+	code := m.Run()
+	if shared.server != nil {
+		shared.server.close()
+	}
+	os.Exit(code)
+}
+
+// Shared is the server of this test binary; the first caller starts it. The test fails if there is no PostgreSQL.
+func Shared(t testing.TB) *Server {
+	t.Helper()
+	shared.once.Do(func() { shared.server, shared.err = newServer() })
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.server
+}
+
+// Database makes a fresh database on the shared server and returns its URI for the superuser.
+func Database(t testing.TB) string {
+	t.Helper()
+	return Shared(t).NewDatabase(t)
+}
+
+// NewDatabase makes a fresh database on this server and returns its URI for the superuser.
+func (s *Server) NewDatabase(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("test_%d", databases.Add(1))
+	conn := Connect(t, s.URI(Superuser, "postgres"))
+	Exec(t, conn, "CREATE DATABASE "+name)
+	return s.URI(Superuser, name)
+}
+
+// Connect is a plain connection that is closed with the test.
+func Connect(t testing.TB, uri string) *pgx.Conn {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = conn.Close(ctx)
+	})
+	return conn
+}
+
+// Exec runs statements (several, if there are no arguments) and fails the test if one fails.
+func Exec(t testing.TB, conn *pgx.Conn, sql string, args ...any) {
+	t.Helper()
+	if _, err := conn.Exec(context.Background(), sql, args...); err != nil {
+		t.Fatalf("%v\n%s", err, sql)
+	}
+}
+
+// Value runs a query and returns the first column of its only row.
+func Value[T any](t testing.TB, conn *pgx.Conn, sql string, args ...any) T {
+	t.Helper()
+	var v T
+	if err := conn.QueryRow(context.Background(), sql, args...).Scan(&v); err != nil {
+		t.Fatalf("%v\n%s", err, sql)
+	}
+	return v
+}
