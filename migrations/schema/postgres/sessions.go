@@ -88,9 +88,7 @@ func Sessions(ctx context.Context, conn *pgx.Conn, ignore []string) ([]Session, 
 
 func seesAllSessions(ctx context.Context, conn *pgx.Conn) error {
 	var sees bool
-	var tracks string
-	err := conn.QueryRow(ctx, `SELECT pg_catalog.pg_has_role(CURRENT_USER, 'pg_read_all_stats', 'USAGE'),
-		pg_catalog.current_setting('track_activities')`).Scan(&sees, &tracks)
+	err := conn.QueryRow(ctx, `SELECT pg_catalog.pg_has_role(CURRENT_USER, 'pg_read_all_stats', 'USAGE')`).Scan(&sees)
 	if err != nil {
 		return fmt.Errorf("checking what sessions are visible: %w", err)
 	}
