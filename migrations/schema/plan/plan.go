@@ -2,6 +2,9 @@ package plan
 
 import "github.com/interlock-dev/interlock/migrations/schema"
 
+// Everything is the entry in Touches of a step that may touch any object, such as a DO block.
+const Everything = "*"
+
 // Step is one migration of the source.
 type Step struct {
 	Version int64
@@ -10,15 +13,18 @@ type Step struct {
 	Phase          schema.Phase
 	// NeedsReaders is the version below which no reader may be left; only contract steps use it.
 	NeedsReaders int64
-	// Touches are the relations that the step changes, normalised as compat does.
+	// Touches are the relations that the step changes, normalised as compat does; Everything touches all.
 	Touches []string
 }
 
 // Applied is one step as the journal remembers it.
 type Applied struct {
+	// Checksum may be empty for a step that was there before the journal; then it is not compared.
 	Checksum string
 	Phase    schema.Phase
 	Name     string
+	// NeedsReaders is that of the step when it ran; 0 stands for its version.
+	NeedsReaders int64
 }
 
 // Input is everything that a decision depends on.
@@ -27,9 +33,12 @@ type Input struct {
 	Steps []Step
 	// Applied is what the journal says has been done, by version.
 	Applied map[int64]Applied
-	// Known are the versions that the journal has ever seen in a source, applied or not, this source not included.
-	// A version that is pending, lower than an applied one and not known came late.
+	// Known are the versions that the journal has seen in a source, applied or not. Record the versions of a source
+	// only after a decision that was no refusal: a pending version that is lower than an applied one and not
+	// known came late, and it must not become known by being refused.
 	Known []int64
+	// Baseline: versions up to it count as applied, whether the source has them or not; 0 is none.
+	Baseline int64
 	// Target is the version to reach; 0 is the newest of the source.
 	Target int64
 	// Committed is the committed fence; 0 is none.
@@ -58,11 +67,13 @@ const (
 	ReasonEditedMigration = "EditedMigration"
 	// ReasonLateVersion: a version appeared below one that is applied.
 	ReasonLateVersion = "LateVersion"
-	// ReasonSourceBehindFence: the source or the target lacks what the fence, or an applied contract step, has made final.
+	// ReasonMissingMigration: an applied version below the target is no longer in the source.
+	ReasonMissingMigration = "MissingMigration"
+	// ReasonSourceBehindFence: the source, or the target, is older than what a contract step made final.
 	ReasonSourceBehindFence = "SourceBehindFence"
-	// ReasonTargetMissing: the target is not in the source.
+	// ReasonTargetMissing: the target is not in the source, or lies below the baseline.
 	ReasonTargetMissing = "TargetMissing"
-	// ReasonInvalidPlan: the source is not in ascending order, or a step has no runnable phase.
+	// ReasonInvalidPlan: the source is not in ascending order, or a step that has to run has no runnable phase.
 	ReasonInvalidPlan = "InvalidPlan"
 )
 
@@ -70,9 +81,11 @@ const (
 type Decision struct {
 	Action Action
 	// Step is what to run for Expand, Backfill and Contract.
-	Step            *Step
+	Step *Step
+	// Reason is set for a refusal; Message says in one sentence what is next or what to do.
 	Reason, Message string
 	// Ready is the largest version ≤ target such that every expand and backfill step up to it is applied.
+	// For a refusal it is 0, as is Contracted: whoever publishes them keeps what stands.
 	Ready int64
 	// Contracted is the largest version ≤ target such that every step up to it is applied.
 	Contracted int64
@@ -80,11 +93,10 @@ type Decision struct {
 	Target int64
 	// Pending is what remains, in the order in which it will run.
 	Pending []Step
-	// InOrder: Step is a contract step that must run before the next expand or backfill step may.
+	// InOrder: Step is a contract step that must run before the next expand or backfill step may, because both
+	// touch the same object.
 	InOrder bool
-	// Hash names the pending steps: 12 hex digits over their versions and checksums. An approval speaks for it.
+	// Hash names the pending steps: 12 hex digits over their versions and checksums; empty if there are none.
+	// An approval speaks for it.
 	Hash string
 }
-
-// Decide says what to do next.
-func Decide(in Input) Decision { return Decision{} }
