@@ -1,0 +1,123 @@
+package schemamigration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
+)
+
+// refusalPrefix is how a refusal by the fence begins, in the chart's policies.
+const refusalPrefix = "interlock: fence:"
+
+// proveFence asks every API server, by a dry run, to let in a template below the fence, and returns an error
+// that names the first one that does not refuse. A PodTemplate starts nothing, and the policies judge it by
+// the same params as a pod. A dry run through a load balancer would ask only one server.
+func proveFence(ctx context.Context, config *rest.Config, live client.Reader, namespace, series string, version int64) error {
+	addresses, err := apiServers(ctx, live)
+	if err != nil {
+		return err
+	}
+	for _, address := range addresses {
+		if err := proveAt(ctx, config, address, namespace, series, version); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// proveFenceWithin repeats the proof until it holds or the time is over: policies and params reach an API
+// server's admission about a second after they are written.
+func proveFenceWithin(ctx context.Context, limit time.Duration, prove func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		err := prove(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+// apiServers returns host:port of every API server, from the EndpointSlice that they keep themselves.
+func apiServers(ctx context.Context, live client.Reader) ([]string, error) {
+	slices := &discoveryv1.EndpointSliceList{}
+	if err := live.List(ctx, slices, client.InNamespace(metav1.NamespaceDefault),
+		client.MatchingLabels{discoveryv1.LabelServiceName: "kubernetes"}); err != nil {
+		return nil, fmt.Errorf("the API servers' addresses (EndpointSlice default/kubernetes) can not be listed: %w", err)
+	}
+	var out []string
+	for _, s := range slices.Items {
+		for _, port := range s.Ports {
+			if port.Port == nil {
+				continue
+			}
+			for _, e := range s.Endpoints {
+				for _, a := range e.Addresses {
+					out = append(out, net.JoinHostPort(a, strconv.Itoa(int(*port.Port))))
+				}
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, errors.New("no API server is listed in EndpointSlice default/kubernetes, so no fence can be proved")
+	}
+	return out, nil
+}
+
+func proveAt(ctx context.Context, config *rest.Config, address, namespace, series string, version int64) error {
+	c := rest.CopyConfig(config)
+	c.Host = "https://" + address
+	c.Timeout = 5 * time.Second
+	if c.ServerName == "" {
+		c.ServerName = "kubernetes.default.svc"
+	}
+	direct, err := kubernetes.NewForConfig(c)
+	if err != nil {
+		return err
+	}
+	_, err = direct.CoreV1().PodTemplates(namespace).Create(ctx, probe(namespace, series, version-1),
+		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	switch {
+	case err == nil:
+		return fmt.Errorf("API server %s still lets in %s@%d; are Interlock's admission policies installed and is namespace %q not exempt?",
+			address, series, version-1, namespace)
+	case !strings.Contains(err.Error(), refusalPrefix):
+		return fmt.Errorf("API server %s did not answer the proof with the fence's refusal: %w", address, err)
+	}
+	return nil
+}
+
+// probe is a template that the fence has to refuse.
+func probe(namespace, series string, version int64) *corev1.PodTemplate {
+	return &corev1.PodTemplate{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "interlock-fence-proof-"},
+		Template: corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{
+				Labels: map[string]string{
+					v1alpha1.StampedLabel:       "true",
+					v1alpha1.StampLabel(series): strconv.FormatInt(version, 10),
+				},
+				Annotations: map[string]string{v1alpha1.StampImagesAnnotation: "proof=proof"},
+			},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "proof", Image: "proof"}}},
+		},
+	}
+}

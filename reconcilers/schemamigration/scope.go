@@ -1,0 +1,75 @@
+package schemamigration
+
+import (
+	"context"
+	"time"
+
+	"github.com/fluxcd/pkg/runtime/patch"
+	"github.com/jackc/pgx/v5"
+
+	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
+	"github.com/interlock-dev/interlock/migrations/schema"
+	"github.com/interlock-dev/interlock/migrations/schema/compat"
+	"github.com/interlock-dev/interlock/migrations/schema/journal"
+	"github.com/interlock-dev/interlock/migrations/schema/plan"
+)
+
+// scope is everything that one pass read and found out. Status is computed from it alone.
+type scope struct {
+	obj     *v1alpha1.SchemaMigration
+	before  *v1alpha1.SchemaMigration
+	patcher *patch.SerialPatcher
+
+	db      *v1alpha1.Database
+	uri     string
+	files   []schema.File
+	classes []compat.Classified
+	steps   []plan.Step
+	digest  string
+
+	conn  *pgx.Conn
+	state journal.State
+	// databaseNow is the database's clock at the time state was read.
+	databaseNow time.Time
+	decision    plan.Decision
+
+	holders  []v1alpha1.Holder
+	contract *contractVerdict
+	running  *plan.Step
+	progress string
+	gatedNow int
+
+	after time.Duration
+}
+
+// close ends the pass's own session; a runner's is closed by who opened it.
+func (s *scope) close() {
+	if s.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = s.conn.Close(ctx)
+	s.conn = nil
+}
+
+// audit says whether the Database only reports.
+func (s *scope) audit() bool { return s.db.Spec.Enforcement == v1alpha1.EnforcementAudit }
+
+// class returns the classified file of a version.
+func (s *scope) class(version int64) (compat.Classified, bool) {
+	for _, c := range s.classes {
+		if c.File.Version == version {
+			return c, true
+		}
+	}
+	return compat.Classified{}, false
+}
+
+// target returns the version that the spec asks for, 0 for the newest.
+func (s *scope) target() int64 {
+	if s.obj.Spec.TargetVersion != nil {
+		return *s.obj.Spec.TargetVersion
+	}
+	return 0
+}
