@@ -305,7 +305,7 @@ func (r *Reconciler) runContract(ctx context.Context, s *scope, runner *run.Runn
 // giveBack withdraws the fence of a contract step that failed as a whole.
 func (r *Reconciler) giveBack(ctx context.Context, s *scope, runner *run.Runner, step plan.Step, failure error) error {
 	c, _ := s.class(step.Version)
-	var locked *run.LockTimeoutError
+	var locked *run.LockError
 	if c.File.NoTransaction || errors.As(failure, &locked) || !viewFence(s).raised() {
 		return nil
 	}

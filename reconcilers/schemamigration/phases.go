@@ -170,7 +170,7 @@ func (r *Reconciler) openRunner(ctx context.Context, s *scope) (*run.Runner, err
 func closeRunner(runner *run.Runner) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	_ = runner.Close(ctx)
+	runner.Close(ctx)
 }
 
 // applyStep runs one step and leaves a receipt.
@@ -198,7 +198,7 @@ func (r *Reconciler) applyStep(ctx context.Context, s *scope, runner *run.Runner
 
 // stepHalt tells what failed and what happens next.
 func stepHalt(s *scope, step plan.Step, err error) error {
-	var locked *run.LockTimeoutError
+	var locked *run.LockError
 	var pe *postgres.Error
 	switch {
 	case errors.As(err, &locked):
