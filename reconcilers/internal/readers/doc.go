@@ -2,4 +2,3 @@
 // Judge is a pure function over what was listed; List does the listing, with consistent reads.
 // What to do about a reader is not decided here.
 package readers
-
