@@ -29,7 +29,6 @@ import (
 	_ "github.com/cert-manager/cert-manager/pkg/controller/issuers"
 	_ "github.com/cert-manager/cert-manager/pkg/issuer/ca"
 	_ "github.com/cert-manager/cert-manager/pkg/issuer/selfsigned"
-	"k8s.io/utils/clock"
 )
 
 func main() {
@@ -41,11 +40,44 @@ func main() {
 	}
 }
 
+// run starts every controller that the imports registered. There is one replica,
+// so no leader is elected.
 func run(ctx context.Context) error {
-	_ = time.Second
-	_ = clock.RealClock{}
+	factory, err := controller.NewContextFactory(ctx, controller.ContextOptions{
+		IssuerOptions: controller.IssuerOptions{ClusterResourceNamespace: os.Getenv("POD_NAMESPACE")},
+		CertificateOptions: controller.CertificateOptions{
+			// A test cannot wait the hour that the internet's authorities ask for.
+			CertificateRequestMinimumBackoffDuration: 10 * time.Second,
+			CertificateRequestMaximumBackoffDuration: time.Minute,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	shared, err := factory.Build()
+	if err != nil {
+		return err
+	}
 	var wg sync.WaitGroup
-	wg.Wait()
-	_ = controller.Known()
-	return nil
+	failed := make(chan error, len(controller.Known()))
+	for name, build := range controller.Known() {
+		c, err := build(factory)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		wg.Go(func() {
+			if err := c.Run(5, ctx); err != nil {
+				failed <- fmt.Errorf("%s: %w", name, err)
+			}
+		})
+	}
+	shared.SharedInformerFactory.Start(ctx.Done())
+	shared.KubeSharedInformerFactory.Start(ctx.Done())
+	select {
+	case <-ctx.Done():
+		wg.Wait()
+		return nil
+	case err := <-failed:
+		return err
+	}
 }
