@@ -18,13 +18,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/compression"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
@@ -100,20 +98,44 @@ func (c *Cluster) PushBinary(ctx context.Context, name, tag, binaryPath string, 
 	for _, o := range opts {
 		o(img)
 	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(binaryTar(base, bin, img.files))), nil
-	}, uncompressed...)
+	content := binaryTar(base, bin, img.files)
+	layer, err := newRawLayer(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(content)), nil
+	})
 	if err != nil {
 		return "", err
 	}
 	return c.push(ctx, name, tag, img, layer)
 }
 
-// uncompressed: the registry is on the same machine, so compressing costs more
-// than it saves.
-var uncompressed = []tarball.LayerOption{
-	tarball.WithCompression(compression.None), tarball.WithMediaType(types.OCIUncompressedLayer),
+// rawLayer is a layer that is not compressed: the registry is on the same machine,
+// so compressing costs more than it saves.
+type rawLayer struct {
+	open   func() (io.ReadCloser, error)
+	digest v1.Hash
+	size   int64
 }
+
+// newRawLayer reads the tar file once, for its digest.
+func newRawLayer(open func() (io.ReadCloser, error)) (*rawLayer, error) {
+	r, err := open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close() //nolint:errcheck // read only
+	digest, size, err := v1.SHA256(r)
+	if err != nil {
+		return nil, err
+	}
+	return &rawLayer{open: open, digest: digest, size: size}, nil
+}
+
+func (l *rawLayer) Digest() (v1.Hash, error)             { return l.digest, nil }
+func (l *rawLayer) DiffID() (v1.Hash, error)             { return l.digest, nil }
+func (l *rawLayer) Compressed() (io.ReadCloser, error)   { return l.open() }
+func (l *rawLayer) Uncompressed() (io.ReadCloser, error) { return l.open() }
+func (l *rawLayer) Size() (int64, error)                 { return l.size, nil }
+func (l *rawLayer) MediaType() (types.MediaType, error)  { return types.OCIUncompressedLayer, nil }
 
 // checkStatic refuses a binary that would not start on an empty base.
 func checkStatic(path string) error {

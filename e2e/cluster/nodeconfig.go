@@ -112,6 +112,7 @@ func containerdConfig(mayRaisePriority bool) []byte {
 disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs"]
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "%s"
+  enable_unprivileged_ports = true
   restrict_oom_score_adj = %v
   max_concurrent_downloads = 4
 [plugins."io.containerd.grpc.v1.cri".cni]
@@ -174,7 +175,7 @@ func kubeletConfig() []byte {
 		"cgroupDriver":                  "cgroupfs",
 		"failCgroupV1":                  false,
 		"failSwapOn":                    false,
-		"localStorageCapacityIsolation": false,
+		"localStorageCapacityIsolation": true,
 		"oomScoreAdj":                   0,
 		// The disk is the machine's: its filling up is not for kubelet to judge.
 		"imageGCHighThresholdPercent": 100,

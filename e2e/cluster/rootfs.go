@@ -16,7 +16,6 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
 // PushRootfs makes an image of a root file system, for example what
@@ -36,7 +35,7 @@ func (c *Cluster) PushRootfs(ctx context.Context, name, tag, rootfsDir string, o
 			return "", fmt.Errorf("pack %s: %w", rootfsDir, err)
 		}
 	}
-	layer, err := tarball.LayerFromFile(file, uncompressed...)
+	layer, err := newRawLayer(func() (io.ReadCloser, error) { return os.Open(file) })
 	if err != nil {
 		return "", err
 	}

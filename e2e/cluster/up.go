@@ -92,10 +92,11 @@ func start(ctx context.Context, l layout, nodes int, out *progress) (*Cluster, e
 			return nil, fmt.Errorf("start %s: %w", nodeName(i), err)
 		}
 	}
-	if err := c.applyBase(ctx); err != nil {
+	if err := c.waitNodes(ctx, out); err != nil {
 		return nil, err
 	}
-	if err := c.waitNodes(ctx, out); err != nil {
+	// Now that all nodes are there, DNS spreads over them.
+	if err := c.applyBase(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.waitWorkload(ctx, out, "kube-system", "Deployment", "coredns"); err != nil {
