@@ -32,6 +32,8 @@ type Config struct {
 	Run string
 	// Seeded is the number of rows that SeedSQL made.
 	Seeded int
+	// After is a load on the same database that was stopped; this one goes on with what that one knows.
+	After *Load
 }
 
 // maxBody is the longest answer that is read.
@@ -57,6 +59,10 @@ func Start(ctx context.Context, c Config) *Load {
 		config: c, client: client(c), stop: stop, ended: make(chan struct{}),
 		model: newModel(c.Run, c.Seeded, uint64(started.UnixNano())), stats: newStats(started),
 	}
+	if c.After != nil {
+		l.model = c.After.model
+		l.model.run = c.Run
+	}
 	go l.run(ctx, started)
 	return l
 }
@@ -81,6 +87,18 @@ func (l *Load) Stop() Report {
 	<-l.ended
 	l.client.CloseIdleConnections()
 	return l.Report()
+}
+
+// Probe sends one request that changes nothing, and says what is wrong with the answer.
+func Probe(ctx context.Context, url, addr string, roots *x509.CertPool) error {
+	l := &Load{config: Config{URL: url, Addr: addr, Roots: roots, Timeout: 5 * time.Second}}
+	l.client = client(l.config)
+	defer l.client.CloseIdleConnections()
+	_, failure := l.send(ctx, sum(&customer{}, "nobody"))
+	if failure != nil {
+		return fmt.Errorf("%s: %s", failure.Kind, failure.Detail)
+	}
+	return nil
 }
 
 // run starts each request when it is due. When this machine is late, the request is late, and counted so.
@@ -110,7 +128,7 @@ func (l *Load) one(due time.Time) {
 	r := l.model.next(c)
 	l.mu.Unlock()
 
-	version, failure := l.send(r)
+	version, failure := l.send(context.Background(), r)
 	done := time.Now()
 
 	l.mu.Lock()
@@ -130,8 +148,8 @@ func (l *Load) one(due time.Time) {
 	}
 }
 
-func (l *Load) send(r request) (version string, failure *Failure) {
-	ctx, cancel := context.WithTimeout(context.Background(), l.config.Timeout)
+func (l *Load) send(ctx context.Context, r request) (version string, failure *Failure) {
+	ctx, cancel := context.WithTimeout(ctx, l.config.Timeout)
 	defer cancel()
 	var connections atomic.Int32
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connections.Add(1) }})

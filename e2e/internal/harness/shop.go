@@ -44,7 +44,7 @@ func (e *Env) NewGuarded(ctx context.Context, namespace, host string) (*Shop, er
 	if err := e.Cluster.CreateRepo(ctx, namespace, auth); err != nil {
 		return nil, err
 	}
-	if s.Repo, err = newRepo(ctx, e.Cluster.GitDir(namespace), filepath.Join(s.workDir(), "repo")); err != nil {
+	if s.Repo, err = newRepo(ctx, e.Cluster.GitDir(namespace), filepath.Join(e.workDir(namespace), "repo")); err != nil {
 		return nil, err
 	}
 	return s, s.setUp(ctx, "AppBundle")
@@ -69,10 +69,8 @@ func (e *Env) newShop(namespace, host string) (*Shop, error) {
 		namespace: namespace, host: host, registry: registry, gitURL: e.Cluster.GitURL(namespace),
 		password: hex.EncodeToString(random),
 	}}
-	return s, os.RemoveAll(s.workDir())
+	return s, os.RemoveAll(e.workDir(namespace))
 }
-
-func (s *Shop) workDir() string { return filepath.Join(s.Root, ".local", "e2e", s.Namespace) }
 
 // setUp applies the platform's manifests and waits for the database.
 func (s *Shop) setUp(ctx context.Context, without ...string) error {
@@ -108,15 +106,17 @@ func (s *Shop) ApplyPlatform(ctx context.Context, without ...string) error {
 // Tree is the shop's repository at commit 1 or 2.
 func (s *Shop) Tree(commit int) (Tree, error) { return s.place.history(commit) }
 
-// StartLoad starts requests to the shop over HTTPS through the ingress controller.
-func (s *Shop) StartLoad(ctx context.Context, rate float64) (*load.Load, error) {
+// StartLoad starts requests to the shop over HTTPS through the ingress controller. With after, a load on the same
+// shop that was stopped, it goes on with what that one wrote.
+func (s *Shop) StartLoad(ctx context.Context, rate float64, after *load.Load) (*load.Load, error) {
 	roots, err := s.authority(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return load.Start(ctx, load.Config{
 		URL: "https://" + s.Host, Addr: s.Cluster.IngressAddr(), Roots: roots,
-		Rate: rate, Timeout: 10 * time.Second, Run: fmt.Sprintf("load%d", time.Now().Unix()), Seeded: s.seeded,
+		Rate: rate, Timeout: 10 * time.Second, Run: fmt.Sprintf("load%d", time.Now().UnixNano()),
+		Seeded: s.seeded, After: after,
 	}), nil
 }
 
@@ -137,41 +137,45 @@ func (s *Shop) authority(ctx context.Context) (*x509.CertPool, error) {
 func (s *Shop) WaitServing(ctx context.Context, limit time.Duration) error {
 	row := 0
 	return Wait(ctx, limit, "https://"+s.Host, func(ctx context.Context) (bool, string, error) {
-		probe, err := s.StartLoad(ctx, 10)
+		roots, err := s.authority(ctx)
 		if err != nil {
 			return false, "", err
 		}
-		time.Sleep(100 * time.Millisecond)
-		r := probe.Stop()
-		if row++; r.Failed > 0 {
+		if err := load.Probe(ctx, "https://"+s.Host, s.Cluster.IngressAddr(), roots); err != nil {
 			row = 0
-			return false, fmt.Sprintf("%+v", r.Failures[0]), nil
+			return false, "", err
 		}
+		row++
 		return row >= 3, "it answers", nil
 	})
 }
 
-// Remove deletes the namespace, waits until it is gone, and deletes the repository.
-func (s *Shop) Remove(ctx context.Context) error {
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace}}
-	err := client.IgnoreNotFound(s.Client.Delete(ctx, ns, client.PropagationPolicy(metav1.DeletePropagationForeground)))
-	if err == nil {
-		err = Wait(ctx, 3*time.Minute, "deleting namespace "+s.Namespace, func(ctx context.Context) (bool, string, error) {
-			err := s.Client.Get(ctx, client.ObjectKeyFromObject(ns), ns)
-			if apierrors.IsNotFound(err) {
-				return true, "", nil
-			}
-			seen := ""
-			for _, c := range ns.Status.Conditions {
-				if c.Status == corev1.ConditionTrue {
-					seen += c.Message + " "
-				}
-			}
-			return false, seen, err
-		})
+// Remove deletes everything of the shop.
+func (s *Shop) Remove(ctx context.Context) error { return s.RemoveShop(ctx, s.Namespace) }
+
+// RemoveShop deletes a shop's namespace, waits until it is gone, and deletes its repository. There need not be any.
+func (e *Env) RemoveShop(ctx context.Context, namespace string) error {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	if err := client.IgnoreNotFound(e.Client.Delete(ctx, ns)); err != nil {
+		return err
 	}
-	if s.Repo != nil {
-		err = errors.Join(err, s.Cluster.RemoveRepo(s.Namespace))
-	}
-	return errors.Join(err, os.RemoveAll(s.workDir()))
+	err := Wait(ctx, 3*time.Minute, "deleting namespace "+namespace, func(ctx context.Context) (bool, string, error) {
+		err := e.Client.Get(ctx, client.ObjectKeyFromObject(ns), ns)
+		if apierrors.IsNotFound(err) {
+			return true, "", nil
+		}
+		seen := ""
+		for _, c := range ns.Status.Conditions {
+			if c.Status == corev1.ConditionTrue {
+				seen += c.Message + " "
+			}
+		}
+		return false, seen, err
+	})
+	return errors.Join(err, e.Cluster.RemoveRepo(namespace), os.RemoveAll(e.workDir(namespace)))
+}
+
+// workDir is where the working tree of a shop's repository is.
+func (e *Env) workDir(namespace string) string {
+	return filepath.Join(e.Root, ".local", "e2e", namespace)
 }

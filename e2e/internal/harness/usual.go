@@ -23,8 +23,9 @@ spec:
 `
 
 // RollOutUsual rolls a commit out as a Job before the roll-out does it, and Helm and Argo CD hooks do: all
-// migrations first, then the new manifests. It returns when both are done.
-func (s *Shop) RollOutUsual(ctx context.Context, commit int) error {
+// migrations first, then the new manifests. It returns when both are done; say gets what it does.
+func (s *Shop) RollOutUsual(ctx context.Context, commit int, say func(string)) error {
+	say("a Job runs all migrations")
 	if err := s.migrateUsual(ctx, commit); err != nil {
 		return err
 	}
@@ -36,6 +37,7 @@ func (s *Shop) RollOutUsual(ctx context.Context, commit int) error {
 	if err != nil {
 		return err
 	}
+	say("the new version is rolled out")
 	if err := s.Cluster.Apply(ctx, fmt.Appendf(nil, usualCertificate, s.Namespace, s.Host)); err != nil {
 		return err
 	}
