@@ -37,6 +37,7 @@ var migrations = []string{
 		backend_start timestamptz NOT NULL,
 		watch_pid integer NOT NULL,
 		watch_start timestamptz NOT NULL,
+		lease interval NOT NULL,
 		opened timestamptz NOT NULL DEFAULT now());
 	CREATE TABLE interlock.steps (
 		series text NOT NULL,
@@ -61,6 +62,7 @@ var migrations = []string{
 		before text NOT NULL DEFAULT '',
 		pass integer NOT NULL DEFAULT 1,
 		last_key text[],
+		pass_ended boolean NOT NULL DEFAULT false,
 		rows_done bigint NOT NULL DEFAULT 0,
 		rows_changed bigint NOT NULL DEFAULT 0,
 		rows_still_matching bigint NOT NULL DEFAULT 0,

@@ -24,8 +24,9 @@ const (
 // cursor is how far a backfill got; it is stored in the transaction of each batch.
 type cursor struct {
 	pass int
-	// last is the key that the last window ended with; empty at the start of a pass.
-	last []string
+	// last is the key that the last window ended with; empty at the start of a pass. ended: the pass is through.
+	last  []string
+	ended bool
 	// done counts the rows of this pass's windows, changed and stuck those of all passes: rows that were changed, and
 	// of these the ones that match the condition still.
 	done, changed, stuck int64
@@ -33,55 +34,60 @@ type cursor struct {
 
 // afterPass decides whether a backfill goes through the table again. It does so only if the condition becomes false by
 // the change, as seen on every changed row: else a row would be changed twice, which one UPDATE never does.
-func afterPass(conditional bool, c cursor, left bool) (again bool, note string, err error) {
+func afterPass(conditional bool, c cursor, left bool) (again bool, err error) {
 	switch {
-	case !conditional:
-		return false, "", nil
-	case c.stuck > 0:
-		return false, fmt.Sprintf("%d of %d changed rows still match the condition; they were changed once. ", c.stuck, c.changed), nil
-	case !left:
-		return false, "", nil
+	case !conditional, c.stuck > 0, !left:
+		return false, nil
 	case c.pass >= maxPasses:
-		return false, "", fmt.Errorf("after %d passes there are still rows to change: running code keeps adding them; "+
+		return false, fmt.Errorf("after %d passes there are still rows to change: running code keeps adding them; "+
 			"let a trigger in an earlier expand step fill them", c.pass)
 	}
-	return true, "", nil
+	return true, nil
 }
 
-func (r *Runner) backfill(ctx context.Context, f schema.File, s statement, rec record) (string, error) {
+// note is what a finished backfill says in the journal.
+func (c cursor) note(line int) string {
+	text := fmt.Sprintf("line %d: %d rows changed", line, c.changed)
+	if c.stuck > 0 {
+		text += fmt.Sprintf(", of which %d match the condition still; each was changed once", c.stuck)
+	}
+	return text
+}
+
+func (r *Runner) backfill(ctx context.Context, f schema.File, s statement, rec record) error {
 	d := dmlOf(s.nodes[0])
 	table := relation(d.relation)
 	kind, key, err := r.backfillTable(ctx, table)
 	if err != nil {
-		return "", err
+		return err
 	}
 	why := ""
 	switch {
 	case kind == "":
 		why = fmt.Sprintf("there is no table %s", table)
 	case kind != "r" && kind != "p":
-		return "", refuse(f, s.Statement, "%s is not a table; a backfill changes tables", table)
+		return refuse(f, s.Statement, "%s is not a table; a backfill changes tables", table)
 	case len(key) == 0:
 		why = "the table has no primary key to go by"
 	case d.with:
 		why = "WITH can not be cut into batches"
 	case d.where.GetCurrentOfExpr() != nil:
-		return "", refuse(f, s.Statement, "WHERE CURRENT OF can not be used in a backfill")
+		return refuse(f, s.Statement, "WHERE CURRENT OF can not be used in a backfill")
 	case slices.ContainsFunc(key, func(k keyColumn) bool { return slices.Contains(d.sets, k.name) }):
 		why = "it changes the primary key, by which batches go"
 	}
 	if why != "" {
-		return "", r.unbatched(ctx, f, s, table, kind, why)
+		return r.unbatched(ctx, f, s, table, kind, why)
 	}
 	b, err := d.build(key)
 	if err != nil {
-		return "", refuse(f, s.Statement, "this can not be cut into batches: %v", err)
+		return refuse(f, s.Statement, "this can not be cut into batches: %v", err)
 	}
 	c := cursor{pass: 1}
 	if rec.state == "intent" && rec.checksum == checksum(s.SQL) {
 		c = rec.cursor
 	} else if err := r.beginBackfill(ctx, f, s); err != nil {
-		return "", err
+		return err
 	}
 	return r.passes(ctx, f, s, b, c, len(key), table)
 }
@@ -113,8 +119,7 @@ func (r *Runner) unbatched(ctx context.Context, f schema.File, s statement, tabl
 				why, table, maxUnbatched)
 		}
 	}
-	_, err := r.runStatement(ctx, f, s, modeTransaction, record{})
-	return err
+	return r.runStatement(ctx, f, s, modeTransaction, record{})
 }
 
 func (r *Runner) beginBackfill(ctx context.Context, f schema.File, s statement) error {
@@ -130,40 +135,40 @@ func (r *Runner) storeCursor(ctx context.Context, tx pgx.Tx, f schema.File, s st
 	if c.last == nil {
 		c.last = []string{}
 	}
-	_, err := tx.Exec(ctx, `UPDATE interlock.statements SET pass = $4, last_key = $5, rows_done = $6, rows_changed = $7, rows_still_matching = $8
+	_, err := tx.Exec(ctx, `UPDATE interlock.statements SET pass = $4, last_key = $5, rows_done = $6, rows_changed = $7, rows_still_matching = $8,
+		pass_ended = $9
 		WHERE series = $1 AND version = $2 AND statement = $3`,
-		r.o.Series, f.Version, s.index, c.pass, c.last, c.done, c.changed, c.stuck)
+		r.o.Series, f.Version, s.index, c.pass, c.last, c.done, c.changed, c.stuck, c.ended)
 	return err
 }
 
-// passes goes through the table until nothing is left to do, and returns a note for the step.
-func (r *Runner) passes(ctx context.Context, f schema.File, s statement, b batchSQL, c cursor, keys int, table string) (string, error) {
+// passes goes through the table until nothing is left to do.
+func (r *Runner) passes(ctx context.Context, f schema.File, s statement, b batchSQL, c cursor, keys int, table string) error {
 	total, err := r.estimate(ctx, table)
 	if err != nil {
-		return "", err
+		return err
 	}
 	for {
 		if c, err = r.pass(ctx, f, s, b, c, keys, total); err != nil {
-			return "", err
+			return err
 		}
 		left := false
 		if b.conditional && c.stuck == 0 {
 			if left, err = r.anyLeft(ctx, b); err != nil {
-				return "", err
+				return err
 			}
 		}
-		again, note, err := afterPass(b.conditional, c, left)
+		again, err := afterPass(b.conditional, c, left)
 		if err != nil {
-			return "", refuse(f, s.Statement, "%v", err)
+			return refuse(f, s.Statement, "%v", err)
 		}
 		if !again {
-			note = fmt.Sprintf("line %d: %d rows changed. %s", s.Line, c.changed, note)
-			r.progress(Progress{Version: f.Version, Message: note, RowsDone: c.done, RowsTotal: max(total, c.done)})
-			return note, r.recordAlone(ctx, f, s, "applied", foundNothing)
+			r.progress(Progress{Version: f.Version, Message: c.note(s.Line), RowsDone: c.done, RowsTotal: max(total, c.done)})
+			return r.recordAlone(ctx, f, s, "applied", foundNothing)
 		}
-		c.pass, c.last, c.done = c.pass+1, nil, 0
+		c.pass, c.last, c.ended, c.done = c.pass+1, nil, false, 0
 		if err := r.guarded(ctx, func(tx pgx.Tx) error { return r.storeCursor(ctx, tx, f, s, c) }); err != nil {
-			return "", err
+			return err
 		}
 		r.fault(fmt.Sprintf("statement %d next pass", s.index))
 	}
@@ -186,12 +191,11 @@ func (r *Runner) estimate(ctx context.Context, table string) (int64, error) {
 // pass goes once through the table, window by window in the order of the key.
 func (r *Runner) pass(ctx context.Context, f schema.File, s statement, b batchSQL, c cursor, keys int, total int64) (cursor, error) {
 	rows := r.o.BatchRows
-	for n := 1; ; n++ {
+	for n := 1; !c.ended; n++ {
 		start := time.Now()
 		var after cursor
-		var end bool
 		err := r.retry(ctx, f.Version, func(ctx context.Context) (err error) {
-			after, end, err = r.batch(ctx, f, s, b, c, keys, rows)
+			after, err = r.batch(ctx, f, s, b, c, keys, rows)
 			return err
 		})
 		if err != nil {
@@ -199,9 +203,6 @@ func (r *Runner) pass(ctx context.Context, f schema.File, s statement, b batchSQ
 		}
 		c = after
 		r.fault(fmt.Sprintf("statement %d batch %d", s.index, n))
-		if end {
-			return c, nil
-		}
 		took := time.Since(start)
 		rows = resize(rows, took, r.o.BatchTarget, r.o.BatchMax)
 		r.progress(Progress{Version: f.Version, Message: fmt.Sprintf("line %d: pass %d", s.Line, c.pass), RowsDone: c.done, RowsTotal: max(total, c.done)})
@@ -209,18 +210,17 @@ func (r *Runner) pass(ctx context.Context, f schema.File, s statement, b batchSQ
 			return c, err
 		}
 	}
+	return c, nil
 }
 
 // batch changes the rows of one window in one transaction. The rows are locked first: the change, a later statement,
 // then computes from a snapshot that is newer than the last write to any of them.
-func (r *Runner) batch(ctx context.Context, f schema.File, s statement, b batchSQL, c cursor, keys, rows int) (cursor, bool, error) {
-	end := false
+func (r *Runner) batch(ctx context.Context, f schema.File, s statement, b batchSQL, c cursor, keys, rows int) (cursor, error) {
 	err := r.guarded(ctx, func(tx pgx.Tx) error {
 		upTo, err := windowEnd(ctx, tx, b, c.last, keys, rows)
 		if err != nil {
 			return err
 		}
-		end = upTo == nil
 		locked, count, err := lockRows(ctx, tx, b, c.last, upTo, keys)
 		if err != nil {
 			return err
@@ -231,13 +231,14 @@ func (r *Runner) batch(ctx context.Context, f schema.File, s statement, b batchS
 			return err
 		}
 		c.last, c.changed, c.stuck = upTo, c.changed+changed, c.stuck+stuck
-		c.done += int64(rows)
-		if end {
-			c.done += int64(count - rows)
+		if c.ended = upTo == nil; c.ended {
+			c.done += int64(count)
+		} else {
+			c.done += int64(rows)
 		}
 		return r.storeCursor(ctx, tx, f, s, c)
 	})
-	return c, end, err
+	return c, err
 }
 
 func windowEnd(ctx context.Context, tx pgx.Tx, b batchSQL, last []string, keys, rows int) ([]string, error) {

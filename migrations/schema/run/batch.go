@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	pg "github.com/pganalyze/pg_query_go/v6"
-	pgquery "github.com/wasilibs/go-pgquery"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -124,14 +123,14 @@ func (d dml) matching() *pg.Node {
 
 // selecting parses text, puts the user's table in place of t, and adds a condition.
 func (d dml) selecting(text string, and *pg.Node) (string, error) {
-	tree, err := pgquery.Parse(text)
+	tree, err := parse(text)
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, text)
 	}
 	s := tree.Stmts[0].Stmt.GetSelectStmt()
 	s.FromClause = []*pg.Node{{Node: &pg.Node_RangeVar{RangeVar: d.relation}}}
 	s.WhereClause = conjunction(s.WhereClause, and)
-	return pgquery.Deparse(tree)
+	return deparse(tree)
 }
 
 func conjunction(a, b *pg.Node) *pg.Node {
@@ -157,7 +156,7 @@ func (d dml) changing(columns []string, key []keyColumn) (string, error) {
 	if len(key) == 1 {
 		among = fmt.Sprintf("%s = ANY (CAST(%s AS %s[]))", columns[0], parts[0], key[0].typ)
 	}
-	cond, err := pgquery.Parse("SELECT 1 WHERE " + among)
+	cond, err := parse("SELECT 1 WHERE " + among)
 	if err != nil {
 		return "", err
 	}
@@ -172,19 +171,19 @@ func (d dml) changing(columns []string, key []keyColumn) (string, error) {
 	} else {
 		node.GetDeleteStmt().WhereClause, node.GetDeleteStmt().ReturningList = where, nil
 	}
-	return pgquery.Deparse(&pg.ParseResult{Stmts: []*pg.RawStmt{{Stmt: node}}})
+	return deparse(&pg.ParseResult{Stmts: []*pg.RawStmt{{Stmt: node}}})
 }
 
 // stillMatching is a RETURNING list: RETURNING sees the new row, so it tells whether the condition still holds.
 func (d dml) stillMatching() ([]*pg.Node, error) {
-	tree, err := pgquery.Parse("SELECT COALESCE(x, false)")
+	tree, err := parse("SELECT COALESCE(x, false)")
 	if err != nil {
 		return nil, err
 	}
 	list := tree.Stmts[0].Stmt.GetSelectStmt().TargetList
 	where := d.where
 	if where == nil {
-		where = &pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{Val: &pg.A_Const_Boolval{Boolval: &pg.Boolean{Boolval: true}}}}}
+		where = &pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{Val: &pg.A_Const_Boolval{Boolval: &pg.Boolean{Boolval: false}}}}}
 	}
 	list[0].GetResTarget().Val.GetCoalesceExpr().Args[0] = where
 	return list, nil

@@ -10,6 +10,13 @@ import (
 	"github.com/interlock-dev/interlock/migrations/schema"
 )
 
+// PostgreSQL's own parser. It takes seconds of a processor to start, so tests that start many processes bring the trees
+// along.
+var (
+	parse   = pgquery.Parse
+	deparse = pgquery.Deparse
+)
+
 // statement is one statement of a file, with what the parser says about it.
 type statement struct {
 	schema.Statement
@@ -22,7 +29,7 @@ type statement struct {
 func parseFile(f schema.File) ([]statement, error) {
 	var all []statement
 	for i, s := range f.Up {
-		tree, err := pgquery.Parse(s.SQL)
+		tree, err := parse(s.SQL)
 		if err != nil {
 			return nil, refuse(f, s, "this does not parse: %v", err)
 		}

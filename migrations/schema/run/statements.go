@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -42,25 +43,41 @@ func (r *Runner) runStatements(ctx context.Context, c compat.Classified, stateme
 			return &ChangedError{File: c.File.Name, Line: s.Line}
 		}
 	}
-	detail := ""
 	for i, s := range statements {
 		rec := records[s.index]
 		if rec.state == "applied" && modes[i] != modeSession {
 			continue
 		}
-		note, err := r.runStatement(ctx, c.File, s, modes[i], rec)
-		if err != nil {
+		if err := r.runStatement(ctx, c.File, s, modes[i], rec); err != nil {
 			return explain(c.File, s.Statement, s.SQL, err)
 		}
-		detail += note
 		r.fault(fmt.Sprintf("statement %d", s.index))
 	}
+	notes, err := r.notes(ctx, c.File, statements)
+	if err != nil {
+		return err
+	}
 	r.fault("commit")
-	return r.recordVersion(ctx, c.File, truncate(detail, maxDetail))
+	return r.recordVersion(ctx, c.File, truncate(notes, maxDetail))
+}
+
+// notes says what the backfills of a file did, whichever runner did it.
+func (r *Runner) notes(ctx context.Context, f schema.File, statements []statement) (string, error) {
+	records, err := r.records(ctx, f.Version)
+	if err != nil {
+		return "", err
+	}
+	var notes []string
+	for _, s := range statements {
+		if c := records[s.index].cursor; c.changed > 0 {
+			notes = append(notes, c.note(s.Line))
+		}
+	}
+	return strings.Join(notes, "\n"), nil
 }
 
 func (r *Runner) records(ctx context.Context, version int64) (map[int]record, error) {
-	rows, err := r.conn.Query(ctx, `SELECT statement, checksum, state, before, pass, coalesce(last_key, '{}'), rows_done, rows_changed, rows_still_matching
+	rows, err := r.conn.Query(ctx, `SELECT statement, checksum, state, before, pass, coalesce(last_key, '{}'), rows_done, rows_changed, rows_still_matching, pass_ended
 		FROM interlock.statements WHERE series = $1 AND version = $2`, r.o.Series, version)
 	if err != nil {
 		return nil, err
@@ -69,7 +86,7 @@ func (r *Runner) records(ctx context.Context, version int64) (map[int]record, er
 	var index int
 	var rec record
 	_, err = pgx.ForEachRow(rows, []any{&index, &rec.checksum, &rec.state, &rec.before, &rec.cursor.pass, &rec.cursor.last,
-		&rec.cursor.done, &rec.cursor.changed, &rec.cursor.stuck}, func() error {
+		&rec.cursor.done, &rec.cursor.changed, &rec.cursor.stuck, &rec.cursor.ended}, func() error {
 		records[index] = rec
 		rec = record{}
 		return nil
@@ -77,14 +94,13 @@ func (r *Runner) records(ctx context.Context, version int64) (map[int]record, er
 	return records, err
 }
 
-// runStatement returns a note for the step's detail, mostly empty.
-func (r *Runner) runStatement(ctx context.Context, f schema.File, s statement, m mode, rec record) (string, error) {
+func (r *Runner) runStatement(ctx context.Context, f schema.File, s statement, m mode, rec record) error {
 	switch m {
 	case modeSession:
 		_, err := r.conn.Exec(ctx, s.SQL)
-		return "", err
+		return err
 	case modeTransaction:
-		return "", r.retry(ctx, f.Version, func(ctx context.Context) error {
+		return r.retry(ctx, f.Version, func(ctx context.Context) error {
 			return r.guarded(ctx, func(tx pgx.Tx) error {
 				if _, err := tx.Exec(ctx, s.SQL); err != nil {
 					return err
@@ -95,7 +111,7 @@ func (r *Runner) runStatement(ctx context.Context, f schema.File, s statement, m
 	case modeBatched:
 		return r.backfill(ctx, f, s, rec)
 	}
-	return "", r.runOutside(ctx, f, s, m, rec)
+	return r.runOutside(ctx, f, s, m, rec)
 }
 
 // record writes the line of a statement.

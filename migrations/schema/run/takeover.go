@@ -18,8 +18,9 @@ type holder struct {
 	start             time.Time
 	// silent is how long ago it last did anything.
 	silent time.Duration
-	// recorded: the journal knows it as the runner of the series.
+	// recorded: the journal knows it as the runner of the series, and how long it may be silent.
 	recorded bool
+	lease    time.Duration
 	// watched: its watch session is there; watchSilent is how long ago that one last did anything.
 	watched     bool
 	watchSilent time.Duration
@@ -27,11 +28,12 @@ type holder struct {
 
 // dead decides whether a holder may be replaced. A client that was killed leaves its server process running, with the
 // lock, but its watch session ends with it; one that was stopped, or cut off, leaves both, silent.
+// lease is the caller's own, for a holder that has not said its own.
 func (h holder) dead(lease time.Duration) bool {
 	if !h.recorded {
 		return h.silent > lease // it just got the lock, or never came to say so
 	}
-	return !h.watched || h.watchSilent > lease
+	return !h.watched || h.watchSilent > h.lease
 }
 
 // takeLock gets the lock without ever waiting in it: a waiter would hold a snapshot, and CREATE INDEX CONCURRENTLY waits
@@ -66,7 +68,8 @@ func (r *Runner) findHolder(ctx context.Context) (holder, error) {
 			coalesce(extract(epoch FROM clock_timestamp() - a.state_change), 0)::float8,
 			coalesce(r.pid = a.pid AND r.backend_start = a.backend_start, false),
 			a.backend_start IS NULL OR w.pid IS NOT NULL,
-			coalesce(extract(epoch FROM clock_timestamp() - w.state_change), 0)::float8
+			coalesce(extract(epoch FROM clock_timestamp() - w.state_change), 0)::float8,
+			coalesce(extract(epoch FROM r.lease), 0)::float8
 		FROM pg_catalog.pg_locks l
 		LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 		LEFT JOIN interlock.runners r ON r.series = $1
@@ -75,13 +78,14 @@ func (r *Runner) findHolder(ctx context.Context) (holder, error) {
 			AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
 			AND (l.classid::bigint << 32 | l.objid::bigint) = $2`
 	var h holder
-	var silent, watchSilent float64
+	var silent, watchSilent, lease float64
 	err := r.conn.QueryRow(ctx, sql, r.o.Series, journal.LockID(r.o.Series)).Scan(
-		&h.pid, &h.role, &h.application, &h.start, &silent, &h.recorded, &h.watched, &watchSilent)
-	h.silent = time.Duration(silent * float64(time.Second))
-	h.watchSilent = time.Duration(watchSilent * float64(time.Second))
+		&h.pid, &h.role, &h.application, &h.start, &silent, &h.recorded, &h.watched, &watchSilent, &lease)
+	h.silent, h.watchSilent, h.lease = seconds(silent), seconds(watchSilent), seconds(lease)
 	return h, err
 }
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // register ends what the runner before has left on the server, and only then raises the epoch.
 func (r *Runner) register(ctx context.Context) error {
@@ -104,12 +108,12 @@ func (r *Runner) register(ctx context.Context) error {
 		}
 	}
 	// The role reads its own sessions in pg_stat_activity without any grant.
-	err = r.conn.QueryRow(ctx, `INSERT INTO interlock.runners AS r (series, epoch, runner, pid, backend_start, watch_pid, watch_start)
-		SELECT $1, 1, $2, a.pid, a.backend_start, w.pid, w.backend_start
+	err = r.conn.QueryRow(ctx, `INSERT INTO interlock.runners AS r (series, epoch, runner, pid, backend_start, watch_pid, watch_start, lease)
+		SELECT $1, 1, $2, a.pid, a.backend_start, w.pid, w.backend_start, pg_catalog.make_interval(secs => $4)
 			FROM pg_catalog.pg_stat_activity a, pg_catalog.pg_stat_activity w WHERE a.pid = pg_catalog.pg_backend_pid() AND w.pid = $3
 		ON CONFLICT (series) DO UPDATE SET epoch = r.epoch + 1, runner = excluded.runner, pid = excluded.pid,
-			backend_start = excluded.backend_start, watch_pid = excluded.watch_pid, watch_start = excluded.watch_start, opened = now()
-		RETURNING epoch`, r.o.Series, r.o.ApplicationName, int32(r.watch.PgConn().PID())).Scan(&r.epoch)
+			backend_start = excluded.backend_start, watch_pid = excluded.watch_pid, watch_start = excluded.watch_start, lease = excluded.lease, opened = now()
+		RETURNING epoch`, r.o.Series, r.o.ApplicationName, int32(r.watch.PgConn().PID()), r.o.Lease.Seconds()).Scan(&r.epoch)
 	if err != nil {
 		return fmt.Errorf("registering as the runner of series %q: %w", r.o.Series, err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -87,4 +89,18 @@ func Value[T any](t testing.TB, conn *pgx.Conn, sql string, args ...any) T {
 		t.Fatalf("%v\n%s", err, sql)
 	}
 	return v
+}
+
+// Schema is what pg_dump says about the schema public of a database, without data.
+func (s *Server) Schema(t testing.TB, database string) string {
+	t.Helper()
+	cmd := s.command("pg_dump", "--schema-only", "--schema=public", "--no-comments", s.URI(Superuser, database))
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("pg_dump: %v\n%s", err, stderr.String())
+	}
+	// pg_dump guards its output with a random word.
+	return regexp.MustCompile(`(?m)^\\(un)?restrict .*\n`).ReplaceAllString(string(out), "")
 }
