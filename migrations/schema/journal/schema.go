@@ -144,8 +144,11 @@ type querier interface {
 
 // schemaVersion is 0 if there is no journal yet.
 func schemaVersion(ctx context.Context, q querier) (int, error) {
+	// Not to_regclass: inside a transaction that waited for the lock it may answer from a stale cache.
+	const sql = `SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = 'interlock' AND c.relname = 'meta')`
 	var exists bool
-	if err := q.QueryRow(ctx, `SELECT pg_catalog.to_regclass('interlock.meta') IS NOT NULL`).Scan(&exists); err != nil {
+	if err := q.QueryRow(ctx, sql).Scan(&exists); err != nil {
 		return 0, fmt.Errorf("looking for the journal: %w", err)
 	}
 	if !exists {
