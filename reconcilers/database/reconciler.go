@@ -123,7 +123,7 @@ func summarise(obj *v1alpha1.Database, seen postgres.Identity, err error) time.D
 	}
 	obj.Status.ServerVersion = seen.ServerVersion
 	obj.Status.SystemIdentifier = seen.SystemIdentifier
-	obj.Status.Timeline = int64(seen.Timeline)
+	obj.Status.Timeline = seen.Timeline
 	conditions.Delete(obj, v1alpha1.ReconcilingCondition)
 	conditions.MarkTrue(obj, v1alpha1.ReadyCondition, ReasonReachable, "%s", reachable(obj, seen))
 	return wellInterval

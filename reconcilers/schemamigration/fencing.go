@@ -310,8 +310,11 @@ func (r *Reconciler) giveBack(ctx context.Context, s *scope, runner *run.Runner,
 		return nil
 	}
 	state, err := journal.Read(ctx, runner.Conn(), s.obj.Spec.Series)
-	if done := state.Step(step.Version); err != nil || done == nil || done.State != journal.StepFailed {
-		return nil // not known to have left nothing behind: the fence stays
+	if err != nil {
+		return databaseHalt(s, err) // not known to have left nothing behind: the fence stays
+	}
+	if done := state.Step(step.Version); done == nil || done.State != journal.StepFailed {
+		return nil
 	}
 	return r.moveFence(ctx, s, runner, withdraw(s))
 }
