@@ -2,74 +2,127 @@ package compat
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/interlock-dev/interlock/migrations/schema"
 )
 
-// Severity says what a finding means for the file: only an error keeps it from running.
-type Severity string
-
-const (
-	// SeverityError: the file does not run.
-	SeverityError Severity = "error"
-	// SeverityWarning: it runs, but whoever wrote it should know.
-	SeverityWarning Severity = "warning"
-	// SeverityInfo: good to know.
-	SeverityInfo Severity = "info"
-)
-
-// Finding is one remark about one place of a file.
-type Finding struct {
-	// Code is a stable name in kebab-case, such as "add-column-volatile-default".
-	Code     string
-	Severity Severity
-	// File is the base name; Line and Column count from 1, Column 0 means the whole line.
-	File         string
-	Line, Column int
-	// Message says what is wrong, Fix what to do about it.
-	Message, Fix string
+// Classify replays the files in version order and says to which phase each belongs. What is wrong with a file is in
+// its findings; an error says that the parser as such does not work.
+func Classify(files []schema.File) ([]Classified, error) {
+	files = slices.Clone(files)
+	slices.SortStableFunc(files, func(a, b schema.File) int {
+		switch {
+		case a.Version < b.Version:
+			return -1
+		case a.Version > b.Version:
+			return 1
+		}
+		return 0
+	})
+	cat := newCatalog()
+	result := make([]Classified, 0, len(files))
+	for _, f := range files {
+		c, err := classifyFile(cat, f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+		result = append(result, c)
+	}
+	return result, nil
 }
 
-// Lock is a table lock that a statement takes.
-type Lock struct {
-	// Relation is "table" or "schema.table".
-	Relation string
-	// Mode is PostgreSQL's name, such as "ACCESS EXCLUSIVE".
-	Mode string
+func classifyFile(cat *catalog, f schema.File) (Classified, error) {
+	c := Classified{File: f}
+	scope := &fileScope{File: f}
+	for _, text := range f.Up {
+		list, err := parse(text)
+		if errors.Is(err, errParserBroken) {
+			return c, err
+		}
+		var at *parseError
+		if errors.As(err, &at) {
+			c.Statements = append(c.Statements, unparsed(f, text, at))
+			continue
+		}
+		scope.together = len(list)
+		for _, s := range list {
+			c.Statements = append(c.Statements, judgeStatement(cat, scope, s))
+		}
+	}
+	for _, v := range c.Statements {
+		c.Findings = append(c.Findings, v.Findings...)
+	}
+	settle(&c)
+	wholeFile(&c, scope)
+	assume(&c)
+	for _, v := range c.Statements {
+		c.Touches = append(c.Touches, v.Touches...)
+		c.TwoStep = c.TwoStep || v.TwoStep
+	}
+	slices.Sort(c.Touches)
+	c.Touches = slices.Compact(c.Touches)
+	return c, nil
 }
 
-// Verdict is what the classifier says about one statement.
-type Verdict struct {
-	Statement schema.Statement
-	Phase     schema.Phase
-	// BreaksReaders and BreaksWriters say how running code breaks; empty when it does not.
-	BreaksReaders, BreaksWriters []string
-	// Locks, Rewrite (of the whole table) and Scan (under the lock) are what the statement costs.
-	Locks         []Lock
-	Rewrite, Scan bool
-	// Touches are the relations that the statement changes, normalised: "table" or "schema.table".
-	Touches  []string
-	Findings []Finding
+// unparsed refuses what PostgreSQL's parser refuses; nothing can be assumed about it.
+func unparsed(f schema.File, text schema.Statement, at *parseError) Verdict {
+	return Verdict{
+		Statement: text, Phase: schema.PhaseUnknown, needs: phases{schema.PhaseUnknown: true}, Touches: []string{"*"},
+		Findings: []Finding{{Code: "does-not-parse", Severity: SeverityError, File: f.Name, Line: at.line, Column: at.column,
+			Message: "PostgreSQL 17 does not parse this: " + at.message, Fix: "correct the statement"}},
+	}
 }
 
-// Classified is a file with its phase.
-type Classified struct {
-	File       schema.File
-	Phase      schema.Phase
-	Statements []Verdict
-	// Findings are those of the statements, in order, and those of the file as a whole.
-	Findings []Finding
-	// Touches is the union over the statements, sorted.
-	Touches []string
-	// Assumptions are what was believed because the file said so; they belong in the receipt.
-	Assumptions []string
-	// TwoStep: what new code may write after this file breaks readers that are still running.
-	TwoStep bool
+func judgeStatement(cat *catalog, scope *fileScope, s sqlStatement) Verdict {
+	v := Verdict{Statement: s.Statement, needs: phases{}}
+	j := &judge{cat: cat, file: scope, v: &v, column: s.column}
+	if used := usedEnumValue(scope, s); used != "" {
+		j.refuse("enum-value-used-in-transaction", fmt.Sprintf("the enum value %q can not be used in the transaction that adds it", used),
+			"move this statement into a later file")
+	}
+	judged := false
+	for _, r := range rules {
+		if judged = r.judge(j, s.node); judged {
+			break
+		}
+	}
+	if !judged {
+		j.unknown("this statement is not known")
+	}
+	rerun(j, s.node)
+	countExclusive(scope, &v)
+	return v
 }
 
-// Classify replays the files in version order and says to which phase each belongs. The error is about the parser
-// as such; what is wrong with a file is in its findings.
-func Classify(files []schema.File) ([]Classified, error) { return nil, errors.New("not classified") }
+// countExclusive remembers which live tables a file locks for everybody.
+func countExclusive(scope *fileScope, v *Verdict) {
+	for _, l := range v.Locks {
+		if l.Mode == accessExclusive {
+			scope.exclusive = append(scope.exclusive, l.Relation)
+		}
+	}
+}
 
-// Err is nil if the file may run, else its first error finding as "file:line: code: message; fix".
-func (c Classified) Err() error { return nil }
+// wholeFile adds what can only be seen over all statements of a file.
+func wholeFile(c *Classified, scope *fileScope) {
+	if scope.NoTransaction {
+		return
+	}
+	locked := slices.Clone(scope.exclusive)
+	slices.Sort(locked)
+	distinct := slices.Compact(slices.Clone(locked))
+	line := 1
+	if len(c.Statements) > 0 {
+		line = c.Statements[0].Statement.Line
+	}
+	if len(distinct) > 1 {
+		c.Findings = append(c.Findings, Finding{Code: "several-tables-locked", Severity: SeverityInfo, File: c.File.Name, Line: line,
+			Message: fmt.Sprintf("one transaction locks %d tables against everybody", len(distinct)), Fix: "one file per table holds each lock for a shorter time"})
+	}
+	if len(locked) > len(distinct) {
+		c.Findings = append(c.Findings, Finding{Code: "table-locked-again", Severity: SeverityInfo, File: c.File.Name, Line: line,
+			Message: "several statements lock the same table against everybody", Fix: "join them to one ALTER TABLE"})
+	}
+}
