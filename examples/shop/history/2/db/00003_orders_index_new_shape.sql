@@ -2,7 +2,7 @@
 
 -- +goose NO TRANSACTION
 -- +goose Up
-CREATE INDEX CONCURRENTLY orders_customer_name ON orders (customer_name, created_at);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_customer_name ON orders (customer_name, created_at);
 
 -- +goose Down
 DROP INDEX CONCURRENTLY orders_customer_name;
