@@ -152,9 +152,9 @@ func announce(out *progress, missing []target, minutes float64) {
 	for _, t := range missing {
 		names = append(names, t.name)
 	}
-	wall := time.Duration(minutes * float64(time.Minute) / float64(min(runtime.NumCPU(), 8)) * 1.2).Round(time.Minute)
-	out.say("to build: %s; about %s on %d processors the first time, much less if Go has built them before",
-		strings.Join(names, ", "), max(wall, time.Minute), runtime.NumCPU())
+	wall := minutes / float64(min(runtime.NumCPU(), 8)) * 1.2
+	out.say("to build: %s; about %d minutes on %d processors the first time, much less if Go has built them before",
+		strings.Join(names, ", "), max(1, int(wall+0.5)), runtime.NumCPU())
 }
 
 // build runs the compiler with low priority, so that the machine stays usable.
