@@ -62,6 +62,11 @@ func (s *Shop) Push(ctx context.Context, commit int, message string) (string, er
 	if err != nil {
 		return "", err
 	}
+	return s.PushTree(ctx, tree, message)
+}
+
+// PushTree makes a tree the content of the repository, and tells Interlock.
+func (s *Shop) PushTree(ctx context.Context, tree Tree, message string) (string, error) {
 	sha, err := s.Repo.Replace(ctx, tree, message)
 	if err != nil {
 		return "", err

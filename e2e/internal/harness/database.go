@@ -63,25 +63,40 @@ func (s *Shop) Verify(ctx context.Context, l *load.Load) (load.Verdict, error) {
 	return v, errors.Join(err, conn.Close(ctx))
 }
 
-// RestartDatabase ends the server process, as a crash of its container would, and waits until a new one answers.
-func (s *Shop) RestartDatabase(ctx context.Context) error {
-	pod, err := s.Kube.CoreV1().Pods(s.Namespace).Get(ctx, "shop-db-0", metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	before := pod.Status.ContainerStatuses[0].RestartCount
-	if err := killContainer(string(pod.UID)); err != nil {
-		return err
-	}
-	return Wait(ctx, 2*time.Minute, "PostgreSQL after its restart", func(ctx context.Context) (bool, string, error) {
+// waitDatabase waits until the database answers, and its pod is Ready: before that its name leads nowhere.
+func (s *Shop) waitDatabase(ctx context.Context) error {
+	return Wait(ctx, 2*time.Minute, "PostgreSQL in "+s.Namespace, func(ctx context.Context) (bool, string, error) {
 		pod, err := s.Kube.CoreV1().Pods(s.Namespace).Get(ctx, "shop-db-0", metav1.GetOptions{})
-		if err != nil || pod.Status.ContainerStatuses[0].RestartCount == before {
-			return false, "not restarted yet", err
+		if err != nil {
+			return false, "", err
 		}
 		conn, err := s.Connect(ctx)
 		if err != nil {
 			return false, "", err
 		}
-		return true, "", conn.Close(ctx)
+		return podReady(pod), "its pod is not Ready", conn.Close(ctx)
 	})
+}
+
+// CrashDatabase ends the server process, as a crash of its container would. The kubelet starts another one.
+func (s *Shop) CrashDatabase(ctx context.Context) error {
+	pod, err := s.Kube.CoreV1().Pods(s.Namespace).Get(ctx, "shop-db-0", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	return killContainer(string(pod.UID))
+}
+
+// ScaleDatabase takes the database away (0), or brings it back (1) and waits for it.
+func (s *Shop) ScaleDatabase(ctx context.Context, replicas int32) error {
+	sets := s.Kube.AppsV1().StatefulSets(s.Namespace)
+	scale, err := sets.GetScale(ctx, "shop-db", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	scale.Spec.Replicas = replicas
+	if _, err := sets.UpdateScale(ctx, "shop-db", scale, metav1.UpdateOptions{}); err != nil || replicas == 0 {
+		return err
+	}
+	return s.waitDatabase(ctx)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,11 +15,15 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// KillOperator ends the process of every replica with SIGKILL. The pods are replaced, for the kubelet would wait
-// longer before each restart.
+// leaderLease is where the operator's replicas agree on who works.
+const leaderLease = "interlock.interlock.dev"
+
+// KillOperator ends the process of every replica with SIGKILL. So that tests do not wait for what Kubernetes waits
+// for, the pods are replaced (the kubelet waits longer before each restart) and the dead leader's lease is deleted.
 func (e *Env) KillOperator(ctx context.Context) error {
 	pods, err := e.operatorPods(ctx)
 	if err != nil {
@@ -37,7 +42,23 @@ func (e *Env) KillOperator(ctx context.Context) error {
 	if killed == 0 {
 		return errors.New("no process of the operator runs")
 	}
-	return nil
+	return client.IgnoreNotFound(e.Kube.CoordinationV1().Leases(OperatorNamespace).Delete(ctx, leaderLease, metav1.DeleteOptions{}))
+}
+
+// WaitLeader waits until a replica of the operator works.
+func (e *Env) WaitLeader(ctx context.Context) error {
+	return Wait(ctx, 2*time.Minute, "a leader among the operator's replicas", func(ctx context.Context) (bool, string, error) {
+		lease, err := e.Kube.CoordinationV1().Leases(OperatorNamespace).Get(ctx, leaderLease, metav1.GetOptions{})
+		if err != nil {
+			return false, "", err
+		}
+		holder := ptr.Deref(lease.Spec.HolderIdentity, "")
+		pods, err := e.operatorPods(ctx)
+		alive := slices.ContainsFunc(pods, func(p corev1.Pod) bool {
+			return p.DeletionTimestamp == nil && strings.HasPrefix(holder, p.Name+"_")
+		})
+		return alive, fmt.Sprintf("the lease is held by %q", holder), err
+	})
 }
 
 // ScaleOperator sets the number of replicas and waits for it.
@@ -55,10 +76,8 @@ func (e *Env) ScaleOperator(ctx context.Context, replicas int32) error {
 		pods, err := e.operatorPods(ctx)
 		ready := 0
 		for _, p := range pods {
-			for _, c := range p.Status.Conditions {
-				if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
-					ready++
-				}
+			if podReady(&p) {
+				ready++
 			}
 		}
 		return err == nil && len(pods) == int(replicas) && ready == int(replicas), fmt.Sprintf("%d pods, %d ready", len(pods), ready), err
@@ -69,6 +88,15 @@ func (e *Env) operatorPods(ctx context.Context) ([]corev1.Pod, error) {
 	var pods corev1.PodList
 	err := e.Client.List(ctx, &pods, client.InNamespace(OperatorNamespace), client.MatchingLabels{"app.kubernetes.io/name": "interlock"})
 	return pods.Items, err
+}
+
+func podReady(p *corev1.Pod) bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
 }
 
 // killContainer sends SIGKILL to the first process of a pod's container, on this machine: the nodes are here.

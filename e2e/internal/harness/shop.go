@@ -81,13 +81,7 @@ func (s *Shop) setUp(ctx context.Context, without ...string) error {
 	if err := s.ApplyPlatform(ctx, without...); err != nil {
 		return err
 	}
-	return Wait(ctx, 2*time.Minute, "PostgreSQL in "+s.Namespace, func(ctx context.Context) (bool, string, error) {
-		conn, err := s.Connect(ctx)
-		if err != nil {
-			return false, "", err
-		}
-		return true, "", conn.Close(ctx)
-	})
+	return s.waitDatabase(ctx)
 }
 
 // ApplyPlatform applies the platform's manifests, without objects of some kinds.
