@@ -24,6 +24,7 @@ const proofLimit = 10 * time.Second
 // settleFence brings the fence in line with what the journal says has happened: a contract step that is
 // applied has its fence committed, and a fence that no step asks for any more is withdrawn.
 func (r *Reconciler) settleFence(ctx context.Context, s *scope) error {
+	s.contracting = true
 	if settle(s) == nil {
 		return nil
 	}

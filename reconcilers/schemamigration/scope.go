@@ -35,9 +35,11 @@ type scope struct {
 
 	holders  []v1alpha1.Holder
 	contract *contractVerdict
-	running  *plan.Step
-	progress string
-	gatedNow int
+	// contracting: expand and backfill are behind this pass.
+	contracting bool
+	running     *plan.Step
+	progress    string
+	gatedNow    int
 
 	after time.Duration
 }

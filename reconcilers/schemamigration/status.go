@@ -92,10 +92,11 @@ func (s *scope) failed(h *halt) {
 	if s.running != nil {
 		s.obj.Status.Phase = title(s.running.Phase)
 	}
-	if s.running != nil && s.running.Phase == schema.PhaseContract && s.contractMayWait() {
-		// A contract step that fails takes nothing from whoever waits for Ready.
+	if s.contracting && s.decision.Action == plan.ActionContract && s.contractMayWait() {
+		// What goes wrong about a contract step takes nothing from whoever waits for Ready.
+		s.obj.Status.Phase = "Contract"
 		s.ready()
-		conditions.MarkFalse(s.obj, v1alpha1.ContractedCondition, ReasonContractFailed, "%s", clip(h.message, 1024))
+		conditions.MarkFalse(s.obj, v1alpha1.ContractedCondition, contractReason(h), "%s", clip(h.message, 1024))
 		return
 	}
 	conditions.MarkFalse(s.obj, v1alpha1.ReadyCondition, h.reason, "%s", clip(h.message, 1024))
@@ -106,6 +107,14 @@ func (s *scope) failed(h *halt) {
 	}
 	conditions.Delete(s.obj, v1alpha1.StalledCondition)
 	conditions.MarkReconciling(s.obj, h.reason, "%s", clip(h.message, 1024))
+}
+
+// contractReason is the reason of Contracted after a pass that ended early.
+func contractReason(h *halt) string {
+	if h.reason == ReasonStepFailed {
+		return ReasonContractFailed
+	}
+	return h.reason
 }
 
 // contractMayWait: no expand step waits behind the contract step.
