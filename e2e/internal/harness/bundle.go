@@ -165,3 +165,26 @@ func isTrue(conditions []metav1.Condition, typ string) bool {
 }
 
 func short(commit string) string { return commit[:min(len(commit), 10)] }
+
+// WaitMigration waits until the SchemaMigration of a series is as wanted.
+func (s *Shop) WaitMigration(ctx context.Context, series string, limit time.Duration, done func(*v1alpha1.SchemaMigration) bool) error {
+	return Wait(ctx, limit, "SchemaMigration of series "+series, func(ctx context.Context) (bool, string, error) {
+		m, err := s.Migration(ctx, series)
+		if m == nil || err != nil {
+			return false, "there is none", err
+		}
+		return done(m), describeMigration(m), nil
+	})
+}
+
+// Approve waits until a contract step of the series waits for approval, and gives it.
+func (s *Shop) Approve(ctx context.Context, series string, limit time.Duration) error {
+	return s.WaitMigration(ctx, series, limit, func(m *v1alpha1.SchemaMigration) bool {
+		c := meta.FindStatusCondition(m.Status.Conditions, v1alpha1.ContractedCondition)
+		if m.Status.PlanHash == "" || c == nil || c.Status != metav1.ConditionFalse {
+			return false
+		}
+		patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.ApproveAnnotation, m.Status.PlanHash)
+		return s.Client.Patch(ctx, m, client.RawPatch("application/merge-patch+json", []byte(patch))) == nil
+	})
+}
