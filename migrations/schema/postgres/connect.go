@@ -226,6 +226,7 @@ func Settings(ctx context.Context, conn *pgx.Conn, o Options) error {
 		{"idle_in_transaction_session_timeout", "30s"},
 		{"default_transaction_isolation", "read committed"},
 		{"client_min_messages", "warning"},
+		{"row_security", "off"}, // an error where a policy would hide rows from a backfill
 		{"client_connection_check_interval", "2s"},
 		{"tcp_keepalives_idle", "10"},
 		{"tcp_keepalives_interval", "5"},

@@ -96,7 +96,7 @@ func TestSettings(t *testing.T) {
 		for name, want := range map[string]string{
 			"lock_timeout": "1500ms", "statement_timeout": "0", "transaction_timeout": "0", "idle_session_timeout": "0",
 			"idle_in_transaction_session_timeout": "30s", "client_connection_check_interval": "2s",
-			"tcp_keepalives_idle": "10", "application_name": "interlock run shop", "search_path": `"$user", public`,
+			"tcp_keepalives_idle": "10", "row_security": "off", "application_name": "interlock run shop", "search_path": `"$user", public`,
 		} {
 			if got := pgtest.Value[string](t, conn, "SELECT current_setting($1)", name); got != want {
 				t.Errorf("%s = %s, want %s", name, got, want)

@@ -81,7 +81,7 @@ func (r *Runner) apply(ctx context.Context, c compat.Classified, revision string
 }
 
 func (r *Runner) execute(ctx context.Context, c compat.Classified, statements []statement, revision string) error {
-	if err := r.intent(ctx, c, revision); err != nil {
+	if err := r.intent(ctx, c, revision, ""); err != nil {
 		return err
 	}
 	r.fault("intent")
@@ -108,14 +108,14 @@ func (r *Runner) guarded(ctx context.Context, body func(tx pgx.Tx) error) error 
 	})
 }
 
-func (r *Runner) intent(ctx context.Context, c compat.Classified, revision string) error {
+func (r *Runner) intent(ctx context.Context, c compat.Classified, revision, detail string) error {
 	return r.guarded(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO interlock.steps (series, version, name, checksum, phase, state, revision, assumptions)
-			VALUES ($1, $2, $3, $4, $5, 'intent', $6, $7)
+		_, err := tx.Exec(ctx, `INSERT INTO interlock.steps (series, version, name, checksum, phase, state, revision, assumptions, detail)
+			VALUES ($1, $2, $3, $4, $5, 'intent', $6, $7, $8)
 			ON CONFLICT (series, version) DO UPDATE SET name = excluded.name, checksum = excluded.checksum, phase = excluded.phase,
-				state = 'intent', revision = excluded.revision, assumptions = excluded.assumptions, detail = ''
+				state = 'intent', revision = excluded.revision, assumptions = excluded.assumptions, detail = excluded.detail
 			WHERE steps.state IN ('intent', 'failed')`,
-			r.o.Series, c.File.Version, c.File.Name, c.File.Checksum, string(c.Phase), revision, strings.Join(c.Assumptions, "\n"))
+			r.o.Series, c.File.Version, c.File.Name, c.File.Checksum, string(c.Phase), revision, strings.Join(c.Assumptions, "\n"), detail)
 		return err
 	})
 }

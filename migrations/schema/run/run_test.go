@@ -211,8 +211,16 @@ func TestLockBudget(t *testing.T) {
 		t.Errorf("progress = %q, want who blocks and the next try", said)
 	}
 	r.o.LockBudget = time.Minute
-	time.AfterFunc(time.Second, func() { pgtest.Exec(t, blocker, "COMMIT") })
+	released := make(chan error, 1)
+	go func() {
+		time.Sleep(time.Second)
+		_, err := blocker.Exec(context.Background(), "COMMIT")
+		released <- err
+	}()
 	apply(t, r, c)
+	if err := <-released; err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestCancelEndsTheStatement(t *testing.T) {

@@ -163,21 +163,7 @@ func TestInterruptedCall(t *testing.T) {
 	pgtest.Exec(t, r.Conn(), `CREATE TABLE t (id int);
 		CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO t VALUES (1); COMMIT; INSERT INTO t VALUES (2); END $$`)
 	c := file(t, 1, schema.PhaseExpand, noTransaction+"CALL p();\n")
-	stop := errors.New("stop")
-	r.o.Fault = func(point string) {
-		if point == "statement 1 done" {
-			panic(stop)
-		}
-	}
-	func() {
-		defer func() {
-			if got := recover(); got != stop {
-				t.Fatalf("recovered %v", got)
-			}
-		}()
-		_ = r.Apply(t.Context(), c, "")
-	}()
-	r.o.Fault = nil
+	stopAt(t, r, "statement 1 done", func() { _ = r.Apply(t.Context(), c, "") })
 	err := r.Apply(t.Context(), c, "")
 	if err == nil || !strings.Contains(err.Error(), "UPDATE interlock.statements SET state = 'applied'") {
 		t.Fatalf("error = %v, want the ways out", err)
