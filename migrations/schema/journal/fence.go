@@ -116,11 +116,16 @@ func Commit(ctx context.Context, conn *pgx.Conn, series string, version int64) (
 // Withdraw takes back a fence that is proposed or held; what was committed stays. It is a *FenceError if that version
 // is committed, and changes nothing if no fence is under way.
 func Withdraw(ctx context.Context, conn *pgx.Conn, series string, version int64) (Fence, error) {
-	return transition(ctx, conn, series, FenceOpen, version, `UPDATE interlock.series
+	f, err := transition(ctx, conn, series, FenceOpen, version, `UPDATE interlock.series
 		SET fence_state = CASE WHEN fence_committed > 0 THEN 'committed' ELSE 'open' END,
 			fence_oldest_revision = CASE WHEN fence_state IN ('proposed', 'held') THEN '' ELSE fence_oldest_revision END,
 			fence_changed = CASE WHEN fence_state IN ('proposed', 'held') THEN now() ELSE fence_changed END,
 			fence_version = fence_committed
 		WHERE name = $1 AND fence_committed < $2
 			AND (fence_version = $2 OR fence_state IN ('open', 'committed'))`, series, version)
+	var refused *FenceError
+	if errors.As(err, &refused) && refused.Now == (Fence{State: FenceOpen}) {
+		return f, nil // the journal does not know the series: there is nothing to take back
+	}
+	return f, err
 }

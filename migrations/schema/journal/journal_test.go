@@ -87,6 +87,7 @@ func TestFence(t *testing.T) {
 		"withdrawn when held, after another": {
 			{FenceProposed, 3, "proposed 3 0"}, {FenceHeld, 3, "held 3 0"}, {FenceCommitted, 3, "committed 3 3"},
 			{FenceProposed, 5, "proposed 5 3"}, {FenceHeld, 5, "held 5 3"}, {FenceOpen, 5, "committed 3 3"}},
+		"withdraw nothing":            {{FenceOpen, 5, "open 0 0"}},
 		"hold before propose":         {{FenceHeld, 5, ""}},
 		"commit before hold":          {{FenceProposed, 5, "proposed 5 0"}, {FenceCommitted, 5, ""}, {FenceHeld, 5, "held 5 0"}},
 		"another version":             {{FenceProposed, 5, "proposed 5 0"}, {FenceHeld, 6, ""}, {FenceProposed, 6, ""}, {FenceOpen, 6, ""}},
