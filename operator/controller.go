@@ -137,5 +137,11 @@ func setupReconcilers(mgr ctrl.Manager, o controllerOptions) error {
 	}).SetupWithManager(mgr, o.concurrent); err != nil {
 		return fmt.Errorf("schema migrations: %w", err)
 	}
-	return setupAppBundle(mgr, o)
+	if err := (&appbundle.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Config: mgr.GetConfig(), Recorder: mgr.GetEventRecorderFor("interlock"),
+		Clock: clock.RealClock{}, StoragePath: o.storagePath, DefaultServiceAccount: o.defaultServiceAccount,
+	}).SetupWithManager(mgr, o.concurrent); err != nil {
+		return fmt.Errorf("app bundles: %w", err)
+	}
+	return nil
 }

@@ -30,7 +30,9 @@ and what would release it. It reads status only; it changes nothing.`,
   interlock why schemamigration/shop-shop -n shop
   interlock why database/shop`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runWhy(cmd.Context(), cmd.OutOrStdout(), o, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runWhy(cmd.Context(), cmd.OutOrStdout(), o, args[0])
+		},
 	}
 	cmd.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; empty: KUBECONFIG, then the usual places")
 	cmd.Flags().StringVarP(&o.namespace, "namespace", "n", "", "namespace; empty: that of the kubeconfig's context")
