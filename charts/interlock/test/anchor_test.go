@@ -4,6 +4,10 @@ import (
 	"strings"
 	"testing"
 
+	"helm.sh/helm/v4/pkg/chart"
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/engine"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -42,5 +46,29 @@ func TestReinstalledPoliciesSeeNewParams(t *testing.T) {
 	check(t, eventually(t.Context(), func() error { return admin.Create(t.Context(), pod, client.DryRunAll) }), "")
 	if !gated(pod) {
 		t.Error("not gated")
+	}
+}
+
+// An anchor that another release left behind is not taken over: Helm would refuse the install.
+func TestAnchorOfAnotherReleaseIsLeftAlone(t *testing.T) {
+	admin, _ := as(t, "")
+	withCluster := func(c chart.Charter, values common.Values) (map[string]string, error) {
+		return engine.RenderWithClient(c, values, cfg)
+	}
+	for release, want := range map[string]bool{"interlock": true, "older": false} {
+		t.Run(release, func(t *testing.T) {
+			anchor := &admissionv1.ValidatingAdmissionPolicy{}
+			check(t, admin.Get(t.Context(), client.ObjectKey{Name: "interlock-anchor"}, anchor), "")
+			anchor.Annotations["meta.helm.sh/release-name"] = release
+			anchor.Annotations["meta.helm.sh/release-namespace"] = namespace
+			check(t, admin.Update(t.Context(), anchor), "")
+			files, err := renderWith(withCluster, kubeVersion, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(files["interlock/templates/admission/anchor.yaml"], "kind:"); got != want {
+				t.Errorf("rendered: %v, want %v", got, want)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -123,12 +124,14 @@ func waitForPolicies(ctx context.Context, c client.Client) error {
 	}
 	relabelled := live.DeepCopy()
 	relabelled.Labels[v1alpha1.StampLabel("shop")] = "6"
-	early := podFrom(ns, "early", stampedTemplate("6"))
 	return eventually(ctx, func() error {
-		if err := c.Create(ctx, early, client.DryRunAll); err != nil || !gated(early) {
-			return fmt.Errorf("gate: %v", err)
+		early := podFrom(ns, "early", stampedTemplate("6"))
+		if err := c.Create(ctx, early, client.DryRunAll); err != nil {
+			return err
 		}
-		early = podFrom(ns, "early", stampedTemplate("6"))
+		if !gated(early) {
+			return errors.New("the gate is not put on yet")
+		}
 		for policy, try := range map[string]error{
 			"interlock-fence":     c.Create(ctx, podFrom(ns, "p", stampedTemplate("4")), client.DryRunAll),
 			"interlock-live":      c.Update(ctx, relabelled.DeepCopy(), client.DryRunAll),

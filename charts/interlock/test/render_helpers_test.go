@@ -1,12 +1,14 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
 
+	"helm.sh/helm/v4/pkg/chart"
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
@@ -22,9 +24,15 @@ const (
 	operatorUser = "system:serviceaccount:interlock-system:interlock"
 )
 
-// renderFiles renders the chart as `helm install interlock` would on a cluster of that version.
+// renderFiles renders the chart as `helm template interlock` would for a cluster of that version.
 func renderFiles(kubeVersion string, values map[string]any) (map[string]string, error) {
-	chart, err := loader.LoadDir(chartDir)
+	return renderWith(engine.Render, kubeVersion, values)
+}
+
+func renderWith(
+	render func(chart.Charter, common.Values) (map[string]string, error), kubeVersion string, values map[string]any,
+) (map[string]string, error) {
+	loaded, err := loader.LoadDir(chartDir)
 	if err != nil {
 		return nil, err
 	}
@@ -35,11 +43,11 @@ func renderFiles(kubeVersion string, values map[string]any) (map[string]string, 
 	}
 	caps.KubeVersion = *version
 	release := common.ReleaseOptions{Name: "interlock", Namespace: namespace, IsInstall: true}
-	all, err := util.ToRenderValues(chart, values, release, caps)
+	all, err := util.ToRenderValues(loaded, values, release, caps)
 	if err != nil {
 		return nil, err
 	}
-	return engine.Render(chart, all)
+	return render(loaded, all)
 }
 
 // render returns the rendered objects, in order of file name.
@@ -56,7 +64,7 @@ func render(kubeVersion string, values map[string]any) ([]*unstructured.Unstruct
 		decoder := utilyaml.NewYAMLOrJSONDecoder(strings.NewReader(files[name]), 4096)
 		for {
 			u := &unstructured.Unstructured{}
-			if err := decoder.Decode(u); err == io.EOF {
+			if err := decoder.Decode(u); errors.Is(err, io.EOF) {
 				break
 			} else if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
