@@ -155,7 +155,7 @@ func eventually(ctx context.Context, try func() error) error {
 		return last == nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("%w: %v", err, last)
+		return fmt.Errorf("%w: %w", err, last)
 	}
 	return nil
 }
