@@ -87,6 +87,11 @@ func (j job) fault() func(string) {
 // start runs the job in a child process that is ended with the test.
 func (j job) start(t testing.TB) (cmd *exec.Cmd, stderr *bytes.Buffer) {
 	t.Helper()
+	for _, c := range j.Files {
+		if _, err := parseFile(c.File); err != nil { // so that the child need not start a parser
+			t.Fatal(err)
+		}
+	}
 	j.Trees = saveTrees(t)
 	text, err := json.Marshal(j)
 	if err != nil {
@@ -239,7 +244,7 @@ func TestKillDuringStatement(t *testing.T) {
 	c := file(t, 1, schema.PhaseExpand, "-- +goose NO TRANSACTION\n-- +goose Up\nCREATE UNIQUE INDEX CONCURRENTLY t_id ON t (id);\n")
 	cmd, _ := job{URI: uri, Files: []compat.Classified{c}}.start(t)
 	conn := pgtest.Connect(t, uri)
-	await(t, 20*time.Second, "the index to wait for the writer", func() bool {
+	await(t, time.Minute, "the index to wait for the writer", func() bool {
 		return pgtest.Value[int](t, conn, "SELECT count(*)::int FROM pg_index WHERE indexrelid = to_regclass('t_id') AND NOT indisvalid") == 1
 	})
 	if _, err := Open(t.Context(), Options{URI: uri, Series: "shop"}); !errors.Is(err, ErrBusy) {
@@ -281,15 +286,19 @@ func openSoon(t testing.TB, o Options) *Runner {
 // TestPausedRunner: a runner that was stopped in the middle of a batch, and wakes up after another one took over, can
 // not write any more.
 func TestPausedRunner(t *testing.T) {
+	const table = "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL); INSERT INTO t SELECT i, 0 FROM generate_series(1, 200) i"
+	c := file(t, 1, schema.PhaseBackfill, "-- +goose Up\nUPDATE t SET n = n + 1;\n")
+	calm := open(t, Options{URI: pgtest.Database(t)})
+	pgtest.Exec(t, calm.Conn(), table)
+	apply(t, calm, c) // the parser's answers are known from here on
 	for _, at := range []string{"statement 1 locked", "intent", "statement 1 batch 1"} {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
 			uri := pgtest.Database(t)
 			conn := pgtest.Connect(t, uri)
-			pgtest.Exec(t, conn, "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL); INSERT INTO t SELECT i, 0 FROM generate_series(1, 200) i")
-			c := file(t, 1, schema.PhaseBackfill, "-- +goose Up\nUPDATE t SET n = n + 1;\n")
+			pgtest.Exec(t, conn, table)
 			cmd, stderr := job{URI: uri, Files: []compat.Classified{c}, Lease: time.Second, At: at, Nth: 1, Pause: true}.start(t)
-			await(t, 20*time.Second, "the child to stop", func() bool {
+			await(t, time.Minute, "the child to stop", func() bool {
 				stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
 				return err == nil && strings.Contains(string(stat), ") T ")
 			})
