@@ -19,8 +19,16 @@ import (
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 )
 
-// refusalPrefix is how a refusal by the fence begins, in the chart's policies.
-const refusalPrefix = "interlock: fence:"
+// The policies of the chart that refuse below a fence: of pods, and of templates.
+const (
+	podPolicy      = "interlock-fence"
+	templatePolicy = "interlock-templates"
+)
+
+// refusal is what the answer to a proof has to contain: the policy's name, and the series that it refused.
+func refusal(policy, series string) string {
+	return fmt.Sprintf("'%s' with binding '%s' denied request: interlock: fence: %s:", policy, policy, v1alpha1.SeriesKey(series))
+}
 
 // proveFence asks every API server, by a dry run, to let in a template below the fence, and returns an error
 // that names the first one that does not refuse. A PodTemplate starts nothing, and the policies judge it by
@@ -93,31 +101,37 @@ func proveAt(ctx context.Context, config *rest.Config, address, namespace, serie
 	if err != nil {
 		return err
 	}
-	_, err = direct.CoreV1().PodTemplates(namespace).Create(ctx, probe(namespace, series, version-1),
-		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	switch {
-	case err == nil:
-		return fmt.Errorf("API server %s still lets in %s@%d; are Interlock's admission policies installed and is namespace %q not exempt?",
-			address, series, version-1, namespace)
-	case !strings.Contains(err.Error(), refusalPrefix):
-		return fmt.Errorf("API server %s did not answer the proof with the fence's refusal: %w", address, err)
+	for _, policy := range []string{podPolicy, templatePolicy} {
+		_, err = direct.CoreV1().PodTemplates(namespace).Create(ctx, probe(policy, namespace, series, version-1),
+			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		switch {
+		case err == nil:
+			return fmt.Errorf("policy %s of API server %s still lets in %s@%d; are Interlock's admission policies installed and is namespace %q not exempt?",
+				policy, address, series, version-1, namespace)
+		case !strings.Contains(err.Error(), refusal(policy, series)):
+			return fmt.Errorf("API server %s did not answer the proof with the refusal of policy %s: %w", address, policy, err)
+		}
 	}
 	return nil
 }
 
-// probe is a template that the fence has to refuse.
-func probe(namespace, series string, version int64) *corev1.PodTemplate {
-	return &corev1.PodTemplate{
+// probe is a template that the fence has to refuse. The policy of pods selects objects by their own label, so
+// the template carries it itself where that policy is to judge: the same policy, binding and params as a pod's.
+func probe(policy, namespace, series string, version int64) *corev1.PodTemplate {
+	stamps := map[string]string{
+		v1alpha1.StampedLabel:       "true",
+		v1alpha1.StampLabel(series): strconv.FormatInt(version, 10),
+	}
+	images := map[string]string{v1alpha1.StampImagesAnnotation: "proof=proof"}
+	t := &corev1.PodTemplate{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "interlock-fence-proof-"},
 		Template: corev1.PodTemplateSpec{
-			ObjectMeta: metav1.ObjectMeta{
-				Labels: map[string]string{
-					v1alpha1.StampedLabel:       "true",
-					v1alpha1.StampLabel(series): strconv.FormatInt(version, 10),
-				},
-				Annotations: map[string]string{v1alpha1.StampImagesAnnotation: "proof=proof"},
-			},
-			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "proof", Image: "proof"}}},
+			ObjectMeta: metav1.ObjectMeta{Labels: stamps, Annotations: images},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "proof", Image: "proof"}}},
 		},
 	}
+	if policy == podPolicy {
+		t.Labels, t.Annotations = stamps, images
+	}
+	return t
 }

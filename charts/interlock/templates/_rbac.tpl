@@ -27,6 +27,9 @@
 - apiGroups: [batch]
   resources: [jobs, cronjobs]
   verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [replicationcontrollers]
+  verbs: [get, list, watch]
 # PodTemplates are read as templates. Created only as a dry run: the proof that a fence stands.
 - apiGroups: [""]
   resources: [podtemplates]
