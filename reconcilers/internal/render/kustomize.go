@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	fluxkustomize "github.com/fluxcd/pkg/kustomize"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
@@ -42,11 +42,15 @@ func renderKustomize(fsys fs.FS, dir string) (Result, error) {
 	}
 	result := Result{Kustomize: true, Outside: outside}
 	for _, r := range built.Resources() {
-		m, err := r.Map()
+		// By way of JSON: Kustomize holds numbers as int, which unstructured objects can not copy.
+		b, err := r.MarshalJSON()
 		if err != nil {
 			return Result{}, fail(BuildFailed, "%s: %w", r.CurId(), err)
 		}
-		u := &unstructured.Unstructured{Object: m}
+		u := &unstructured.Unstructured{}
+		if err := u.UnmarshalJSON(b); err != nil {
+			return Result{}, fail(BuildFailed, "%s: %w", r.CurId(), err)
+		}
 		if err := wellFormed(u); err != nil {
 			return Result{}, fail(BuildFailed, "%s: %w", r.CurId(), err)
 		}
