@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,14 +46,11 @@ func Down(ctx context.Context, root string, w io.Writer) error {
 
 func down(l layout) error {
 	s, stateErr := readState(l.stateFile()) // a damaged one is done without
-	ps := marked(l)
+	var recorded []process
 	if stateErr == nil && s.BootID == bootID() {
-		for _, p := range s.Processes {
-			ps = append(ps, p)
-		}
+		recorded = slices.Collect(maps.Values(s.Processes))
 	}
-	// Nothing in a cluster is worth an orderly end, but the logs read better.
-	if err := endAll(ps, 500*time.Millisecond); err != nil {
+	if err := endCluster(l, recorded); err != nil {
 		return err
 	}
 	errs := []error{
@@ -64,6 +63,18 @@ func down(l layout) error {
 		return err // a mount may be left: removing files could reach through it
 	}
 	return os.RemoveAll(l.run())
+}
+
+// endCluster ends the recorded processes and all that carry the mark, also those
+// that these start meanwhile.
+func endCluster(l layout, recorded []process) error {
+	for ps := append(marked(l), recorded...); len(ps) > 0; ps = marked(l) {
+		// Nothing in a cluster is worth an orderly end, but the logs read better.
+		if err := endAll(ps, 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unmountBelow unmounts what is mounted below dir, deepest first. Nodes mount in

@@ -34,7 +34,7 @@ type suite struct {
 }
 
 // TestClusterCarriesPods brings a cluster up, uses everything that the README
-// promises, and looks for traces after it is down. It ends a cluster that runs.
+// promises, and looks for traces after it is down.
 func TestClusterCarriesPods(t *testing.T) {
 	root, err := FindRoot(".")
 	if err != nil {
@@ -44,8 +44,8 @@ func TestClusterCarriesPods(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Down(t.Context(), root, os.Stderr); err != nil {
-		t.Fatal(err)
+	if owner, err := bridgeOwner(); owner != "" || err != nil {
+		t.Fatalf("a cluster runs on this machine, of %s; this test starts and ends one: run `cluster down` there first (%v)", owner, err)
 	}
 	sysctls := readSysctls()
 	c, err := Up(t.Context(), Options{Root: root, Out: os.Stderr})
@@ -318,39 +318,40 @@ spec:
 	}
 	get := s.httpsClient(pool)
 	s.eventually(t, "the page over TLS", func() error {
-		body, code, err := get("https://web.example.test/whoami")
-		if err != nil || code != http.StatusOK || body != nodeIP(1).String() {
-			return fmt.Errorf("%d %q (%w)", code, body, err)
+		code, err := get("https://web.example.test/whoami")
+		if err == nil && code != http.StatusOK {
+			err = fmt.Errorf("status %d", code)
 		}
-		return nil
+		return err
 	})
-	if _, _, err := get("https://other.example.test/"); err == nil {
+	if _, err := get("https://other.example.test/"); err == nil {
 		t.Error("a host without a certificate got one")
 	}
 	s.remove(t, "a")
 	s.eventually(t, "no endpoint", func() error {
-		if _, code, err := get("https://web.example.test/whoami"); code != http.StatusServiceUnavailable {
-			return fmt.Errorf("%d (%w)", code, err)
+		code, err := get("https://web.example.test/whoami")
+		if err == nil && code != http.StatusServiceUnavailable {
+			err = fmt.Errorf("status %d", code)
 		}
-		return nil
+		return err
 	})
 }
 
-func (s *suite) httpsClient(pool *x509.CertPool) func(string) (string, int, error) {
+func (s *suite) httpsClient(pool *x509.CertPool) func(string) (int, error) {
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, s.IngressAddr())
 		},
 	}}
-	return func(u string) (string, int, error) {
+	return func(u string) (int, error) {
 		resp, err := client.Get(u)
 		if err != nil {
-			return "", 0, err
+			return 0, err
 		}
 		defer resp.Body.Close() //nolint:errcheck // read only
-		b, err := io.ReadAll(resp.Body)
-		return string(b), resp.StatusCode, err
+		_, err = io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode, err
 	}
 }
 

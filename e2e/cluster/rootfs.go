@@ -57,7 +57,11 @@ func rootfsKey(dir string) (string, error) {
 		return hex.EncodeToString(h.Sum(nil)), nil
 	}
 	err = walkRootfs(dir, func(rel string, info fs.FileInfo) error {
-		_, err := fmt.Fprintf(h, "%q %v %d %d\n", rel, info.Mode(), info.Size(), info.ModTime().UnixNano())
+		size, changed := info.Size(), info.ModTime().UnixNano()
+		if info.IsDir() {
+			size, changed = 0, 0 // both follow what is left out
+		}
+		_, err := fmt.Fprintf(h, "%q %v %d %d\n", rel, info.Mode(), size, changed)
 		return err
 	})
 	return hex.EncodeToString(h.Sum(nil)), err
