@@ -121,6 +121,12 @@ func (r *Reconciler) renderHead(s *scope) (render.Result, error) {
 		return render.Result{}, err
 	}
 	result, err := render.Render(tree, s.obj.Spec.Path)
+	if gitsource.IsDamaged(err) {
+		if err := r.source.Forget(string(s.obj.UID)); err != nil {
+			return render.Result{}, err
+		}
+		return render.Result{}, retryLater(soon, string(gitsource.FetchFailed), err)
+	}
 	if err != nil {
 		return render.Result{}, err
 	}

@@ -57,6 +57,12 @@ func fail(reason Reason, cause error, format string, args ...any) *Error {
 // errTooLarge ends a transfer, or a read, that goes beyond the limits.
 var errTooLarge = errors.New("larger than allowed")
 
+// errDamaged is a clone with objects that can not be read.
+var errDamaged = errors.New("the cached clone is damaged")
+
+// IsDamaged says that an error comes from the cached clone, not from the repository: forget the clone and try again.
+func IsDamaged(err error) bool { return errors.Is(err, errDamaged) }
+
 // explain turns an error of the transport into one with a reason and a next step.
 func explain(err error, url string, withCredentials bool) *Error {
 	var own *Error

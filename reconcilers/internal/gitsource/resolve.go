@@ -3,6 +3,7 @@ package gitsource
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	gogit "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
@@ -80,7 +81,8 @@ func (t target) commit(repo *gogit.Repository, req Request) (plumbing.Hash, erro
 	}
 	tip, err := repo.ResolveRevision(plumbing.Revision(t.name))
 	if err != nil {
-		return plumbing.ZeroHash, missing
+		// The remote has it, so the clone is damaged; it is made anew.
+		return plumbing.ZeroHash, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	if req.Ref.Commit == "" {
 		return *tip, nil

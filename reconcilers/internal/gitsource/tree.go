@@ -101,17 +101,21 @@ func (t treeFS) file(asked, name string, entry *object.TreeEntry) (fs.File, erro
 func (t treeFS) blob(name string, entry *object.TreeEntry) ([]byte, error) {
 	f, err := t.root.TreeEntryFile(entry)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	if err := t.budget.take(name, f.Size); err != nil {
 		return nil, err
 	}
 	r, err := f.Reader()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	defer func() { _ = r.Close() }()
-	return io.ReadAll(io.LimitReader(r, MaxFileBytes))
+	data, err := io.ReadAll(io.LimitReader(r, MaxFileBytes))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return data, nil
 }
 
 func (t treeFS) folder(asked string, tree *object.Tree) fs.File {

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/json"
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
@@ -45,6 +47,10 @@ func Parse(name string, data []byte) ([]*unstructured.Unstructured, error) {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:unmarshal errors:\s+)?(?:line (\d+): )?(.*)`)
 
+// countedFromZero are the complaints for which the YAML parser counts lines from 0.
+var countedFromZero = []string{"did not find expected key", "did not find expected '-' indicator", "did not find expected node content",
+	"did not find expected ',' or", "did not find expected <"}
+
 // at puts file and line in front of what the YAML parser says.
 func at(name string, err error) string {
 	m := yamlLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
@@ -54,7 +60,11 @@ func at(name string, err error) string {
 	case m[1] == "":
 		return fmt.Sprintf("%s: %s", name, m[2])
 	}
-	return fmt.Sprintf("%s:%s: %s", name, m[1], m[2])
+	line, _ := strconv.Atoi(m[1])
+	if slices.ContainsFunc(countedFromZero, func(p string) bool { return strings.HasPrefix(m[2], p) }) {
+		line++
+	}
+	return fmt.Sprintf("%s:%d: %s", name, line, m[2])
 }
 
 // parseDocument turns one YAML document into objects.
@@ -70,9 +80,14 @@ func parseDocument(name string, doc *yaml.Node) ([]*unstructured.Unstructured, e
 	if err != nil {
 		return nil, fail(BuildFailed, "%s: %w", where, err)
 	}
-	object := map[string]any{}
-	if err := sigsyaml.UnmarshalStrict(text, &object); err != nil {
+	data, err := sigsyaml.YAMLToJSONStrict(text)
+	if err != nil {
 		return nil, fail(BuildFailed, "%s: %s; correct it", where, withoutLine(err))
+	}
+	object := map[string]any{}
+	// Kubernetes' own decoder keeps whole numbers whole, which an object needs to be copied.
+	if err := json.Unmarshal(data, &object); err != nil {
+		return nil, fail(BuildFailed, "%s: %s; correct it", where, err)
 	}
 	return asObjects(where, object)
 }
