@@ -32,22 +32,13 @@ func (b body) columns() []string {
 	return cols
 }
 
-// maxBlocks bounds the nested blocks of a function; the parser of PL/pgSQL recurses into each.
-const maxBlocks = 300
-
 // errorLevel is PostgreSQL's number for ERROR; RAISE of a lower level goes on.
 const errorLevel = 21
 
-// readBody parses a CREATE FUNCTION … LANGUAGE plpgsql.
+// readBody parses a CREATE FUNCTION … LANGUAGE plpgsql; text is what stands between its quotes. Of a body that does
+// not parse, or nests too deep, nothing is known.
 func readBody(statement, text string) body {
-	blocks := 0
-	for _, word := range strings.Fields(strings.ToLower(text)) {
-		switch strings.Trim(word, ";") {
-		case "begin", "if", "elsif", "loop", "case", "for", "while", "foreach":
-			blocks++
-		}
-	}
-	if blocks > maxBlocks || tooDeep(text) != nil {
+	if tooNested(text) || tooDeep(text) != nil {
 		return body{}
 	}
 	out, err := guarded(func() (string, error) { return pgquery.ParsePlPgSqlToJSON(statement) })
@@ -116,8 +107,9 @@ func (r *bodyReader) statement(key string, v any) {
 		r.raises = r.raises || number(m["elog_level"]) >= errorLevel
 	case "PLpgSQL_stmt_assert":
 		r.raises = true
-	case "PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors", "PLpgSQL_stmt_perform", "PLpgSQL_stmt_call",
-		"PLpgSQL_stmt_commit", "PLpgSQL_stmt_rollback":
+	case "PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors", "PLpgSQL_stmt_call", "PLpgSQL_stmt_commit", "PLpgSQL_stmt_rollback":
+		r.opaque = true
+	case "PLpgSQL_stmt_perform":
 		r.opaque = r.opaque || !harmlessPerform(query(m["expr"]))
 	case "PLpgSQL_stmt_return":
 		r.returns = append(r.returns, strings.ToLower(strings.TrimSpace(query(m["expr"]))))

@@ -9,7 +9,8 @@ import (
 )
 
 // Classify replays the files in version order and says to which phase each belongs. What is wrong with a file is in
-// its findings; an error says that the parser as such does not work.
+// its findings; an error says that the parser as such does not work
+// (ErrParserBroken).
 func Classify(files []schema.File) ([]Classified, error) {
 	files = slices.Clone(files)
 	slices.SortStableFunc(files, func(a, b schema.File) int {
@@ -30,6 +31,9 @@ func Classify(files []schema.File) ([]Classified, error) {
 		}
 		result = append(result, c)
 	}
+	if err := intact(); err != nil {
+		return nil, err
+	}
 	return result, nil
 }
 
@@ -38,7 +42,7 @@ func classifyFile(cat *catalog, f schema.File) (Classified, error) {
 	scope := &fileScope{File: f}
 	for _, text := range f.Up {
 		list, err := parse(text)
-		if errors.Is(err, errParserBroken) {
+		if errors.Is(err, ErrParserBroken) {
 			return c, err
 		}
 		var at *parseError

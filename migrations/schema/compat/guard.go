@@ -5,12 +5,16 @@ import (
 	"strings"
 )
 
-// maxDepth bounds how deep a statement can nest. The parser's virtual machine overflows its stack at some thousand
-// levels, and after that it can not be trusted any more. Every token since the last comma may open one level.
-const maxDepth = 2500
-
-// maxParens bounds parentheses, whose levels cost more.
-const maxParens = 200
+// The parser's virtual machine overflows its stack at some thousand levels of an expression, at one thousand of
+// sub-selects, and at fifty nested blocks of PL/pgSQL. After that it can not be trusted any more.
+const (
+	// maxDepth bounds the tokens since the last comma, each of which may open one level.
+	maxDepth = 1500
+	// maxParens bounds open parentheses.
+	maxParens = 200
+	// maxBlocks bounds nested blocks of PL/pgSQL.
+	maxBlocks = 12
+)
 
 var errTooDeep = errors.New("the statement nests too deep to be parsed; split the expression")
 
@@ -43,6 +47,31 @@ func tooDeep(text string) error {
 		i += size
 	}
 	return nil
+}
+
+// tooNested says whether a body of PL/pgSQL nests more blocks than its parser can stand. CASE of an expression counts.
+func tooNested(text string) bool {
+	depth, last := 0, ""
+	for i := 0; i < len(text); {
+		size, counts := token(text[i:])
+		if counts {
+			word := strings.ToLower(text[i : i+size])
+			switch word {
+			case "end":
+				depth = max(depth-1, 0)
+			case "begin", "if", "loop", "case":
+				if last != "end" {
+					depth++
+				}
+			}
+			last = word
+		}
+		if depth > maxBlocks {
+			return true
+		}
+		i += size
+	}
+	return false
 }
 
 // token is the length of what a text begins with, and whether it counts. Strings and comments are one token.

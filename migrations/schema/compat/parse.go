@@ -2,9 +2,7 @@ package compat
 
 import (
 	"errors"
-	"fmt"
 	"strings"
-	"sync/atomic"
 	"unicode/utf8"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -13,26 +11,6 @@ import (
 
 	"github.com/interlock-dev/interlock/migrations/schema"
 )
-
-// errParserBroken: the parser's memory can not be trusted after it was aborted; another process has its own.
-var errParserBroken = errors.New("the SQL parser was aborted by an earlier statement; restart the process")
-
-// parserBroken is set once the parser was aborted.
-var parserBroken atomic.Bool
-
-// guarded calls the parser, and turns an abort of its virtual machine into an error.
-func guarded[T any](call func() (T, error)) (result T, err error) {
-	if parserBroken.Load() {
-		return result, errParserBroken
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			parserBroken.Store(true)
-			err = fmt.Errorf("the SQL parser was aborted: %v", r)
-		}
-	}()
-	return call()
-}
 
 // sqlStatement is one statement of a text that goose sends.
 type sqlStatement struct {
@@ -55,7 +33,7 @@ func parse(s schema.Statement) ([]sqlStatement, error) {
 		return nil, &parseError{line: s.Line, message: err.Error()}
 	}
 	tree, err := guarded(func() (*pg.ParseResult, error) { return pgquery.Parse(s.SQL) })
-	if errors.Is(err, errParserBroken) {
+	if errors.Is(err, ErrParserBroken) {
 		return nil, err
 	}
 	if err != nil {

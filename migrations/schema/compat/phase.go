@@ -45,8 +45,8 @@ func settle(c *Classified) {
 	if d := c.File.DeclaredPhase; d != "" {
 		for i := range c.Statements {
 			v := &c.Statements[i]
-			if v.loose && len(v.needs) == 0 {
-				v.needs[schema.PhaseExpand] = true
+			if v.loose {
+				v.needs[schema.PhaseExpand], v.loose = true, false
 			}
 			v.needs.raise(d)
 		}
