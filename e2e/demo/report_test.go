@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/e2e/load"
 )
@@ -70,14 +72,16 @@ func TestReportJSON(t *testing.T) {
 }
 
 func TestPhasesOf(t *testing.T) {
+	at := func(second int64) metav1.Time { return metav1.Unix(second, 0) }
 	history := []v1alpha1.Receipt{
-		{Phase: "Expand", Revision: "main@sha1:old", DurationMillis: 9000},
-		{Phase: "Fetch", Revision: "main@sha1:new", DurationMillis: 100},
-		{Phase: "Apply", Revision: "main@sha1:new", DurationMillis: 1000},
-		{Phase: "Settle", Revision: "main@sha1:new", DurationMillis: 2000},
-		{Phase: "Apply", Revision: "main@sha1:new", DurationMillis: 500},
+		{Phase: "Expand", Revision: "main@sha1:old", DurationMillis: 9000, Time: at(1)},
+		{Phase: "Fetch", Revision: "main@sha1:new", DurationMillis: 100, Time: at(100)},
+		{Phase: "Apply", Revision: "main@sha1:new", DurationMillis: 1200, Time: at(101)},
+		{Phase: "Settle", Revision: "main@sha1:new", DurationMillis: 2000, Time: at(103)},
+		{Phase: "Apply", Revision: "main@sha1:new", DurationMillis: 500, Time: at(103)},
+		{Phase: "Contract", Revision: "main@sha1:new", DurationMillis: 158, Time: at(130)},
 	}
-	want := []phase{{"Fetch", 0.1}, {"Apply", 1.5}, {"Settle", 2}}
+	want := []phase{{"Fetch", 0.1}, {"Apply", 1.7}, {"Settle", 2}, {"Contract", 27}}
 	if got := phasesOf(history, "new"); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

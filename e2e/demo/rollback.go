@@ -31,6 +31,9 @@ func (d *demo) rollBacks(ctx context.Context, s *harness.Shop, before *load.Load
 		d.screen.say("  %s\n    refused: %s", back.How, cut(said, 4*width))
 		named = named && (strings.Contains(said, works) || !back.NamesRevision)
 	}
+	if err := sleep(ctx, calm); err != nil {
+		return err
+	}
 	r := l.Stop()
 	v, err := s.Verify(ctx, l)
 	if err != nil {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -60,18 +62,19 @@ func (v view) lines() []string {
 	return out
 }
 
-// key changes when something happened that a log should show.
+// key changes when something happened that a log should show. Numbers alone that grow are no event.
 func (v view) key() string {
 	key := v.step
 	if v.bundle != nil {
 		key += v.bundle.Status.Phase + "|" + v.bundle.Status.WaitingOn
 	}
 	if v.migration != nil {
-		key += fmt.Sprintf("|%s|%d|%d|%s", v.migration.Status.Phase, v.migration.Status.ReadyVersion,
-			v.migration.Status.ContractedVersion, v.migration.Status.WaitingOn)
+		key += "|" + v.migration.Status.Phase + "|" + v.migration.Status.WaitingOn
 	}
-	return key
+	return digits.ReplaceAllString(key, "0")
 }
+
+var digits = regexp.MustCompile(`[0-9]+`)
 
 // line says the same in one line, for a log.
 func (v view) line() string {
@@ -80,16 +83,11 @@ func (v view) line() string {
 		said = append(said, v.step)
 	}
 	if b := v.bundle; b != nil {
-		said = append(said, strings.TrimSpace(b.Status.Phase+" "+waiting(b.Status.WaitingOn)))
+		said = append(said, cmp.Or(strings.TrimSpace(b.Status.Phase+" "+waiting(b.Status.WaitingOn)), "nothing yet"))
 	}
 	if m := v.migration; m != nil {
 		s := m.Status
 		said = append(said, fmt.Sprintf("schema %d/%d contracted %d", s.ReadyVersion, s.TargetVersion, s.ContractedVersion))
-		for _, step := range s.Steps {
-			if step.State == "Running" || step.State == "Failed" {
-				said = append(said, strings.TrimSpace(fmt.Sprintf("%s %s %s", step.Name, strings.ToLower(step.State), step.Message)))
-			}
-		}
 		if len(s.Holders) > 0 {
 			h := s.Holders[0]
 			said = append(said, fmt.Sprintf("held by %d, first %s %s (%s)", s.HoldersTotal, h.Kind, h.Name, h.Reason))

@@ -30,6 +30,9 @@ func (s *Shop) ApplyBundle(ctx context.Context, edit func(*v1alpha1.AppBundle)) 
 		return fmt.Errorf("bundle.yaml: %w", err)
 	}
 	bundle.Namespace = s.Namespace
+	if bundle.Spec.Timeout.Duration == 0 {
+		bundle.Spec.Timeout.Duration = 5 * time.Minute // a typed client would send 0s, and no default applies
+	}
 	if edit != nil {
 		edit(&bundle)
 	}
