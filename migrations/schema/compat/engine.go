@@ -9,8 +9,8 @@ import (
 	pgquery "github.com/wasilibs/go-pgquery"
 )
 
-// ErrParserBroken: the parser's memory can not be trusted any more, so nothing is classified in this process. What
-// a health check should do with it is let the process be replaced.
+// ErrParserBroken says that the parser's memory can not be trusted any more, so that nothing is classified in this
+// process. A health check should let the process be replaced.
 var ErrParserBroken = errors.New("the SQL parser of this process was damaged by a statement; restart the process")
 
 var (

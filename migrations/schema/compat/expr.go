@@ -152,9 +152,6 @@ var stableFunction = set("now", "transaction_timestamp", "statement_timestamp", 
 	"to_timestamp", "make_date", "make_interval", "json_build_object", "jsonb_build_object", "json_build_array", "jsonb_build_array",
 	"current_setting", "to_json", "to_jsonb", "array_fill", "repeat", "concat", "timezone")
 
-// volatileFunction are known to give another value for each row.
-var volatileFunction = set("random", "gen_random_uuid", "uuid_generate_v4", "uuid_generate_v1", "clock_timestamp", "timeofday", "nextval")
-
 func set(items ...string) map[string]bool {
 	m := make(map[string]bool, len(items))
 	for _, item := range items {

@@ -49,7 +49,11 @@ type fileScope struct {
 // relation is the normalised name of a table, view or index.
 func (j *judge) relation(r *pg.RangeVar) string { return j.qualified(rangeWords(r)...) }
 
+// qualified resolves a name as PostgreSQL would: a temporary table of this file comes before all others.
 func (j *judge) qualified(parts ...string) string {
+	if len(parts) == 1 && j.isFresh(name("pg_temp", parts[0])) {
+		return name("pg_temp", parts[0])
+	}
 	if len(parts) == 1 && j.file.searchPath != "" {
 		parts = []string{j.file.searchPath, parts[0]}
 	}
@@ -57,6 +61,14 @@ func (j *judge) qualified(parts ...string) string {
 		parts = parts[len(parts)-2:]
 	}
 	return name(parts...)
+}
+
+// created is the name of a table that a statement makes.
+func (j *judge) created(r *pg.RangeVar) string {
+	if r.GetRelpersistence() == "t" {
+		return name("pg_temp", r.Relname)
+	}
+	return j.relation(r)
 }
 
 // isFresh: the table was made in this file.

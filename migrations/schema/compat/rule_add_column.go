@@ -92,7 +92,7 @@ func newColumn(def *pg.ColumnDef, p columnParts, file int64) *column {
 
 // filledByRewrite: values that differ from row to row are written into every row at once.
 func filledByRewrite(a *alter, def *pg.ColumnDef, p columnParts) {
-	code, what := "", ""
+	var code, what string
 	switch {
 	case p.serial:
 		code, what = "add-column-serial", "a serial column"

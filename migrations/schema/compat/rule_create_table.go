@@ -11,7 +11,7 @@ func createTable(j *judge, n *pg.Node) bool {
 	if s == nil {
 		return false
 	}
-	rel := j.relation(s.Relation)
+	rel := j.created(s.Relation)
 	j.touch(rel)
 	j.expand()
 	if j.cat.tables[rel] != nil && s.IfNotExists {
@@ -108,7 +108,7 @@ func createTableAs(j *judge, n *pg.Node) bool {
 	if s == nil {
 		return false
 	}
-	rel := j.relation(s.GetInto().GetRel())
+	rel := j.created(s.GetInto().GetRel())
 	j.touch(rel)
 	j.expand()
 	j.queryCalls(s.Query)

@@ -132,7 +132,7 @@ func selectRows(j *judge, n *pg.Node) bool {
 	}
 	switch {
 	case len(find[*pg.IntoClause](s)) > 0:
-		rel := j.relation(find[*pg.IntoClause](s)[0].Rel)
+		rel := j.created(find[*pg.IntoClause](s)[0].Rel)
 		j.touch(rel)
 		j.cat.tables[rel] = newTable(j.file.Version)
 		j.expand()

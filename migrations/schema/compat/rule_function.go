@@ -30,7 +30,10 @@ func createFunction(j *judge, n *pg.Node) bool {
 	if lang == "plpgsql" {
 		made.body = readBody(j.v.Statement.SQL, text)
 	}
-	j.cat.functions[fn] = made
+	// Trigger functions take no arguments: another function of the same name does not take their place.
+	if old == nil || len(s.Parameters) == 0 {
+		j.cat.functions[fn] = made
+	}
 	if old == nil || !s.Replace {
 		j.expand()
 		return true

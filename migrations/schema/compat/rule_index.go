@@ -17,7 +17,7 @@ func createIndex(j *judge, n *pg.Node) bool {
 	full := indexName(rel, s.Idxname)
 	j.indexCost(rel, full, t, s)
 	cols := indexColumns(s)
-	if s.Unique && !(t.newColumns(cols, j.file.Version) && !s.NullsNotDistinct) {
+	if s.Unique && (s.NullsNotDistinct || !t.newColumns(cols, j.file.Version)) {
 		j.breaksWriters("a second row of %s with the same %v is refused", rel, cols)
 	} else {
 		j.expand()

@@ -100,7 +100,8 @@ func alterSequence(j *judge, n *pg.Node) bool {
 
 // privileges: more is expand, less is contract.
 func privileges(j *judge, n *pg.Node) bool {
-	grant, what := false, "it"
+	var grant bool
+	what := "functions, types or other objects"
 	switch {
 	case n.GetGrantStmt() != nil:
 		s := n.GetGrantStmt()

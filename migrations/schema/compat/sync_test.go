@@ -73,6 +73,7 @@ func TestSyncCheck(t *testing.T) {
 		{"kept, lossy pair", trigger(assigns, each) + "ALTER TABLE customers ADD CHECK (name = full_name AND full_name IS NOT NULL) NOT VALID;", expand},
 		{"kept, either absent or equal", trigger(assigns, each) + "ALTER TABLE customers ADD CHECK (name IS NULL OR name = full_name) NOT VALID;", expand},
 		{"of the columns of the condition", trigger(assigns, "BEFORE INSERT OR UPDATE OF name, full_name ON customers FOR EACH ROW") + equal, expand},
+		{"beside another function of that name", trigger(assigns, each) + "CREATE FUNCTION f(x int) RETURNS int LANGUAGE sql AS 'SELECT 1';" + equal, expand},
 		{"no trigger", addFullName + equal, mixedP},
 		{"not on update", trigger(assigns, "BEFORE INSERT ON customers FOR EACH ROW") + equal, mixedP},
 		{"not before", trigger(assigns, "AFTER INSERT OR UPDATE ON customers FOR EACH ROW") + equal, mixedP},

@@ -59,6 +59,9 @@ ALTER TABLE a RENAME TO b; DROP TABLE b;`, wantPhase: expand},
 	{name: "sequence starts again", sql: "ALTER SEQUENCE tickets RESTART;", wantPhase: unknownP, wantFindings: "error:unknown-statement"},
 	{name: "quoted name of another schema", sql: `CREATE TABLE "billing.invoices" (x int); DROP TABLE billing.invoices;`, wantPhase: mixedP, wantBreaks: "r",
 		wantFindings: "error:mixed-phases", wantCosts: "billing.invoices AE"},
+	{name: "temporary table", sql: "CREATE TEMP TABLE orders (x int); INSERT INTO orders VALUES (1); DROP TABLE orders;", wantPhase: expand},
+	{name: "temporary table in front of a live one", sql: "CREATE TEMP TABLE orders (x int); DROP TABLE public.orders;", wantPhase: mixedP, wantBreaks: "r",
+		wantFindings: "error:mixed-phases", wantCosts: "orders AE, customers AE"},
 	{name: "public or not is the same", sql: "CREATE TABLE public.a (x int); DROP TABLE a;", wantPhase: expand},
 }
 
