@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/interlock-dev/interlock/reconcilers/internal/apply"
+	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/reconcilers/internal/gitsource"
 	"github.com/interlock-dev/interlock/reconcilers/internal/render"
 )
@@ -45,11 +46,24 @@ func (r *Reconciler) fetch(ctx context.Context, s *scope) error {
 		Ref: gitsource.Ref{Branch: git.Ref.Branch, Tag: git.Ref.Tag, Commit: git.Ref.Commit},
 	})
 	if err != nil {
-		return err
+		return namingSecret(err, git.SecretRef)
 	}
 	s.revision = s.snapshot.Revision
 	s.finish(PhaseFetch, fmt.Sprintf("%s from %s: %s", s.revision, git.URL, s.snapshot.Subject()), r.Clock.Now())
 	return nil
+}
+
+// namingSecret adds the name of the Secret to an error that is about credentials or the certificate.
+func namingSecret(err error, ref *v1alpha1.LocalReference) error {
+	var git *gitsource.Error
+	if ref == nil || !errors.As(err, &git) {
+		return err
+	}
+	switch git.Reason {
+	case gitsource.AuthenticationFailed, gitsource.CredentialsInvalid, gitsource.CertificateUntrusted:
+		return retryLater(10*time.Second, string(git.Reason), fmt.Errorf("%w (it is Secret %q)", err, ref.Name))
+	}
+	return err
 }
 
 // gitSecret reads the credentials; nil for a repository without.
