@@ -74,8 +74,14 @@ func Attach(root string) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if dead := s.dead(); !s.Ready || len(dead) > 0 {
-		return nil, fmt.Errorf("no whole cluster runs here (not running: %s); start one with `cluster up`", strings.Join(dead, ", "))
+	if len(s.Processes) == 0 {
+		return nil, errors.New("no cluster runs here; start one with `cluster up`")
+	}
+	if dead := s.dead(); len(dead) > 0 {
+		return nil, fmt.Errorf("the cluster is not whole (not running: %s); `cluster up` makes a new one", strings.Join(dead, ", "))
+	}
+	if !s.Ready {
+		return nil, errors.New("the cluster is still being started, or its start was broken off; `cluster up` makes a new one")
 	}
 	return attach(l)
 }

@@ -90,6 +90,15 @@ func checkDown(t *testing.T, l layout, sysctls map[string]string) {
 	if owner, err := bridgeOwner(); owner != "" || err != nil {
 		t.Errorf("bridge of %q is left (%v)", owner, err)
 	}
+	devices, err := net.Interfaces()
+	for _, d := range devices {
+		if strings.HasPrefix(d.Name, "ilk") {
+			t.Errorf("network device %s is left", d.Name)
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
 	if left := marked(l); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
 	}
@@ -97,7 +106,7 @@ func checkDown(t *testing.T, l layout, sysctls map[string]string) {
 		t.Errorf("mounts are left: %v (%v)", mounts, err)
 	}
 	for _, pattern := range []string{
-		netnsDir + "/ilk-*", "/sys/class/net/ilk*", l.run("*"),
+		netnsDir + "/ilk-*", l.run("*"),
 		"/sys/fs/cgroup/*/" + cgroupPrefix(l) + "*", "/sys/fs/cgroup/" + cgroupPrefix(l) + "*",
 	} {
 		if left, err := filepath.Glob(pattern); len(left) > 0 || err != nil {

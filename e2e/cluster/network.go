@@ -19,8 +19,11 @@ import (
 // netnsDir is where `ip netns` looks for network namespaces.
 const netnsDir = "/run/netns"
 
+// nobody owns a bridge that no cluster made.
+const nobody = "another program"
+
 // bridgeOwner returns the repository root whose cluster made the bridge, "" if
-// there is no bridge, and "another program" if it is nobody's.
+// there is no bridge, or nobody.
 func bridgeOwner() (string, error) {
 	link, err := netlink.LinkByName(Bridge)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
@@ -32,7 +35,7 @@ func bridgeOwner() (string, error) {
 	if owner, ok := strings.CutPrefix(link.Attrs().Alias, bridgeAlias("")); ok {
 		return owner, nil
 	}
-	return "another program", nil
+	return nobody, nil
 }
 
 // bridgeAlias marks the bridge as one of root's cluster. The kernel keeps 255
@@ -48,7 +51,10 @@ func claimBridge(l layout) error {
 	if err != nil || owner == "" || bridgeAlias(owner) == bridgeAlias(l.root) {
 		return err
 	}
-	return fmt.Errorf("the bridge %s belongs to %s; a machine carries one local cluster: end that one first (`make down` there)", Bridge, owner)
+	if owner == nobody {
+		return fmt.Errorf("there is a network device %[1]s that no local cluster made; remove it (`ip link del %[1]s`) if nothing needs it", Bridge)
+	}
+	return fmt.Errorf("the bridge %s belongs to the cluster of %s; a machine carries one local cluster: end that one first (`make down` there)", Bridge, owner)
 }
 
 // makeBridge makes the bridge with this machine's address on it.
