@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/interlock-dev/interlock/reconcilers/internal/apply"
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
+	"github.com/interlock-dev/interlock/reconcilers/internal/apply"
 	"github.com/interlock-dev/interlock/reconcilers/internal/gitsource"
 	"github.com/interlock-dev/interlock/reconcilers/internal/render"
 )

@@ -9,11 +9,13 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
+	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/migrations/schema/run"
 )
 
 // showProgress writes Ready=False to the API server before work starts, judged by generation and target, so
-// that whoever waits for Ready can not mistake an old one for the new.
+// that whoever waits for Ready can not mistake an old one for the new. A contract step that no expand step waits
+// behind leaves Ready alone.
 func (r *Reconciler) showProgress(ctx context.Context, s *scope, what string) error {
 	step := s.running
 	message := fmt.Sprintf("%s step %s %s", step.Phase, step.Name, what)
@@ -22,10 +24,14 @@ func (r *Reconciler) showProgress(ctx context.Context, s *scope, what string) er
 	s.fillStatus()
 	s.obj.Status.Phase = title(step.Phase)
 	s.obj.Status.WaitingOn = clip(message, 256)
+	conditions.Delete(s.obj, v1alpha1.StalledCondition)
+	if step.Phase == schema.PhaseContract && s.contractMayWait() {
+		conditions.MarkFalse(s.obj, v1alpha1.ContractedCondition, ReasonContracting, "%s", message)
+		return r.patchStatus(ctx, s)
+	}
 	conditions.MarkReconciling(s.obj, ReasonProgressing, "%s", message)
 	conditions.MarkFalse(s.obj, v1alpha1.ReadyCondition, ReasonProgressing, "%s", message)
-	conditions.Delete(s.obj, v1alpha1.StalledCondition)
-	return s.patchStatus(ctx)
+	return r.patchStatus(ctx, s)
 }
 
 // progressReporter passes a runner's progress on to status, at most once a second.
