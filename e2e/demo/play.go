@@ -39,14 +39,13 @@ func (d *demo) play(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	first, err := d.changeGuarded(ctx, guarded)
-	if err != nil {
+	if err := d.changeGuarded(ctx, guarded); err != nil {
 		return err
 	}
 	if err := d.usual(ctx); err != nil {
 		return err
 	}
-	if err := d.rollBacks(ctx, guarded, first); err != nil {
+	if err := d.rollBacks(ctx, guarded); err != nil {
 		return err
 	}
 	return d.finish()
@@ -101,43 +100,43 @@ func (d *demo) seed(ctx context.Context, s *harness.Shop) error {
 }
 
 // changeGuarded pushes the one commit and waits until its contract step is done.
-func (d *demo) changeGuarded(ctx context.Context, s *harness.Shop) (*load.Load, error) {
+func (d *demo) changeGuarded(ctx context.Context, s *harness.Shop) error {
 	d.step(4, "load: %.0f requests per second, reads and writes, every answer checked", d.rate)
-	l, err := s.StartLoad(ctx, d.rate, nil)
+	l, err := s.StartLoad(ctx, d.rate)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer l.Stop()
 	if err := sleep(ctx, calm); err != nil {
-		return nil, err
+		return err
 	}
 	d.step(5, "one commit: a column renamed, a type changed, a NOT NULL column added, and version 2 of the code")
 	start := time.Now()
 	commit, err := s.Push(ctx, 2, "Orders: customer_name, total and currency")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.step(6, "Interlock finds the order")
 	if err := d.watch(ctx, "shop, guarded by Interlock", s, l, func(ctx context.Context) error {
 		return s.WaitDone(ctx, commit, changeLimit)
 	}); err != nil {
-		return nil, err
+		return err
 	}
 	took := time.Since(start)
 	if err := sleep(ctx, calm); err != nil {
-		return nil, err
+		return err
 	}
 	result, err := d.judge(ctx, s, l, took)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.report.Guarded = result
 	b, err := s.Bundle(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.report.Phases = phasesOf(b.Status.History, commit)
-	return l, nil
+	return nil
 }
 
 // usual is the same change without Interlock.
@@ -156,7 +155,7 @@ func (d *demo) usual(ctx context.Context) error {
 	if err := d.seed(ctx, s); err != nil {
 		return err
 	}
-	l, err := s.StartLoad(ctx, d.rate, nil)
+	l, err := s.StartLoad(ctx, d.rate)
 	if err != nil {
 		return err
 	}

@@ -6,13 +6,12 @@ import (
 	"strings"
 
 	"github.com/interlock-dev/interlock/e2e/internal/harness"
-	"github.com/interlock-dev/interlock/e2e/load"
 )
 
 // rollBacks tries to go back behind the contract step, in every usual way, while the load goes on.
-func (d *demo) rollBacks(ctx context.Context, s *harness.Shop, before *load.Load) error {
+func (d *demo) rollBacks(ctx context.Context, s *harness.Shop) error {
 	d.step(8, "going back behind the contract step is refused, and the shop stays up")
-	l, err := s.StartLoad(ctx, d.rate, before)
+	l, err := s.StartLoad(ctx, d.rate)
 	if err != nil {
 		return err
 	}

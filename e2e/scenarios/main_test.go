@@ -127,7 +127,7 @@ func namespace(t *testing.T) string {
 
 func startLoad(t *testing.T, s *harness.Shop) *load.Load {
 	t.Helper()
-	l, err := s.StartLoad(t.Context(), rate, nil)
+	l, err := s.StartLoad(t.Context(), rate)
 	must(t, err)
 	t.Cleanup(func() { l.Stop() })
 	return l

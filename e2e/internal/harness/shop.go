@@ -30,7 +30,8 @@ type Shop struct {
 	Repo *Repo
 
 	place  place
-	seeded int // rows that Seed made
+	seeded int        // rows that Seed made
+	load   *load.Load // the last one
 }
 
 // NewGuarded sets up what the platform team does for a shop that Interlock rolls out: everything but the
@@ -100,18 +101,19 @@ func (s *Shop) ApplyPlatform(ctx context.Context, without ...string) error {
 // Tree is the shop's repository at commit 1 or 2.
 func (s *Shop) Tree(commit int) (Tree, error) { return s.place.history(commit) }
 
-// StartLoad starts requests to the shop over HTTPS through the ingress controller. With after, a load on the same
-// shop that was stopped, it goes on with what that one wrote.
-func (s *Shop) StartLoad(ctx context.Context, rate float64, after *load.Load) (*load.Load, error) {
+// StartLoad starts requests to the shop over HTTPS through the ingress controller. It goes on with what the load
+// before it wrote, which must be stopped.
+func (s *Shop) StartLoad(ctx context.Context, rate float64) (*load.Load, error) {
 	roots, err := s.authority(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return load.Start(ctx, load.Config{
+	s.load = load.Start(ctx, load.Config{
 		URL: "https://" + s.Host, Addr: s.Cluster.IngressAddr(), Roots: roots,
 		Rate: rate, Timeout: 10 * time.Second, Run: fmt.Sprintf("load%d", time.Now().UnixNano()),
-		Seeded: s.seeded, After: after,
-	}), nil
+		Seeded: s.seeded, After: s.load,
+	})
+	return s.load, nil
 }
 
 // authority is the CA that signs the shop's certificate.
