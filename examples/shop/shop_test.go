@@ -17,19 +17,21 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/interlock-dev/interlock/examples/shop"
-	"github.com/interlock-dev/interlock/examples/shop/internal/postgres"
 	"github.com/interlock-dev/interlock/examples/shop/store"
 	v1 "github.com/interlock-dev/interlock/examples/shop/store/v1"
 	v2 "github.com/interlock-dev/interlock/examples/shop/store/v2"
+	"github.com/interlock-dev/interlock/internal/pgtest"
 )
 
 // seeded is the number of rows from before the change; most are never written during it.
 const seeded = 20_000
 
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
 // Both versions read and write at the same time while expand and backfill run, each sees what the other one
 // wrote, and version 2 goes on after the contract step.
 func TestBothVersionsWorkUntilContract(t *testing.T) {
-	uri := postgres.Start(t, "../..")
+	uri := pgtest.Database(t)
 	migrations := newMigrations(t, uri)
 	migrations.upTo(t, 1)
 	old, current := open(t, uri), open(t, uri)
@@ -88,7 +90,7 @@ func TestBothVersionsWorkUntilContract(t *testing.T) {
 
 // What breaks the equality of the two shapes is refused by the database, not only unlikely.
 func TestEqualityIsEnforced(t *testing.T) {
-	uri := postgres.Start(t, "../..")
+	uri := pgtest.Database(t)
 	migrations := newMigrations(t, uri)
 	migrations.upTo(t, 1)
 	pool := open(t, uri)

@@ -51,10 +51,13 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) error {
 		return databaseHalt(s, err)
 	}
 	s.take(state)
+	if err := refusePending(s); err != nil {
+		return err
+	}
 	if s.decision.Action == plan.ActionRefuse {
 		return stall(s.decision.Reason, "%s", s.decision.Message)
 	}
-	return refusePending(s)
+	return nil
 }
 
 // take makes a state of the journal the one that the pass goes by.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/fluxcd/pkg/runtime/patch"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
@@ -71,13 +70,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, r.finalize(ctx, obj)
 	}
 	if controllerutil.AddFinalizer(obj, v1alpha1.Finalizer) {
-		return ctrl.Result{}, r.Client.Update(ctx, obj)
+		if err := r.Client.Update(ctx, obj); err != nil {
+			return ctrl.Result{}, err
+		}
 	}
-	s := &scope{obj: obj, before: obj.DeepCopy(), patcher: patch.NewSerialPatcher(obj, r.Client)}
+	s := &scope{obj: obj, before: obj.DeepCopy(), written: obj.DeepCopy()}
 	defer s.close()
 	err := r.runPhases(ctx, s)
 	r.summarise(s, err)
-	if patchErr := s.patchStatus(ctx); patchErr != nil {
+	if patchErr := r.patchStatus(ctx, s); patchErr != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(patchErr)
 	}
 	r.emitEvents(s)

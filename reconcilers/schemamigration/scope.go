@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/fluxcd/pkg/runtime/patch"
 	"github.com/jackc/pgx/v5"
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
@@ -16,9 +15,9 @@ import (
 
 // scope is everything that one pass read and found out. Status is computed from it alone.
 type scope struct {
-	obj     *v1alpha1.SchemaMigration
-	before  *v1alpha1.SchemaMigration
-	patcher *patch.SerialPatcher
+	obj *v1alpha1.SchemaMigration
+	// before is the object at the start of the pass, written as the API server has it.
+	before, written *v1alpha1.SchemaMigration
 
 	db      *v1alpha1.Database
 	uri     string

@@ -12,6 +12,7 @@ import (
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/migrations/schema/compat"
+	"github.com/interlock-dev/interlock/migrations/schema/journal"
 	"github.com/interlock-dev/interlock/migrations/schema/plan"
 	"github.com/interlock-dev/interlock/reconcilers/internal/secretkey"
 )
@@ -92,11 +93,12 @@ func stepsOf(classes []compat.Classified) []plan.Step {
 	return steps
 }
 
-// refusePending stops at the first pending file that must not run.
+// refusePending stops at the first file that must not run: one that is neither applied nor above the target.
+// What is applied already is history, however it would be judged today.
 func refusePending(s *scope) error {
-	for _, step := range s.decision.Pending {
-		c, ok := s.class(step.Version)
-		if !ok {
+	for _, c := range s.classes {
+		v := c.File.Version
+		if done := s.state.Step(v); done != nil && done.State == journal.StepVerified || s.target() > 0 && v > s.target() {
 			continue
 		}
 		if err := c.Err(); err != nil {

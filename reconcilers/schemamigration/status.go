@@ -7,12 +7,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fluxcd/pkg/runtime/conditions"
-	"github.com/fluxcd/pkg/runtime/patch"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	fluxmeta "github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/migrations/schema"
@@ -187,11 +187,17 @@ func (s *scope) receipt(now, started time.Time, phase, message string) {
 	})
 }
 
-// patchStatus writes the status, and nothing if nothing changed.
-func (s *scope) patchStatus(ctx context.Context) error {
-	return s.patcher.Patch(ctx, s.obj, patch.WithStatusObservedGeneration{}, patch.WithFieldOwner(v1alpha1.FieldOwner),
-		patch.WithOwnedConditions{Conditions: []string{v1alpha1.ReadyCondition, v1alpha1.ReconcilingCondition,
-			v1alpha1.StalledCondition, v1alpha1.ContractedCondition}})
+// patchStatus writes the status in one request, conditions and fields together, so that nobody sees a Ready
+// beside the version of another one. Nothing is written if nothing changed.
+func (r *Reconciler) patchStatus(ctx context.Context, s *scope) error {
+	if equality.Semantic.DeepEqual(s.written.Status, s.obj.Status) {
+		return nil
+	}
+	if err := r.Client.Status().Patch(ctx, s.obj.DeepCopy(), client.MergeFrom(s.written), client.FieldOwner(v1alpha1.FieldOwner)); err != nil {
+		return err
+	}
+	s.written = s.obj.DeepCopy()
+	return nil
 }
 
 // emitEvents tells of every condition that changed its status or reason in this pass.

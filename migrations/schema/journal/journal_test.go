@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/interlock-dev/interlock/migrations/schema"
-	"github.com/interlock-dev/interlock/migrations/schema/internal/pgtest"
+	"github.com/interlock-dev/interlock/internal/pgtest"
 	"github.com/interlock-dev/interlock/migrations/schema/postgres"
 )
 

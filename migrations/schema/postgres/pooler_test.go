@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/interlock-dev/interlock/migrations/schema/internal/pgtest"
+	"github.com/interlock-dev/interlock/internal/pgtest"
 )
 
 // TestPoolerIsRefused stands between client and server and does what every pooler does: it answers the log-in with a

@@ -12,7 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/interlock-dev/interlock/migrations/schema/internal/pgtest"
+	"github.com/interlock-dev/interlock/internal/pgtest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

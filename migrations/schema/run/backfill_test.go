@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/interlock-dev/interlock/migrations/schema"
-	"github.com/interlock-dev/interlock/migrations/schema/internal/pgtest"
+	"github.com/interlock-dev/interlock/internal/pgtest"
 )
 
 func TestAfterPass(t *testing.T) {

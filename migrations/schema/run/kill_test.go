@@ -18,7 +18,7 @@ import (
 
 	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/migrations/schema/compat"
-	"github.com/interlock-dev/interlock/migrations/schema/internal/pgtest"
+	"github.com/interlock-dev/interlock/internal/pgtest"
 )
 
 // childEnv holds the job of a child process: this test binary again, as a runner that can be killed.

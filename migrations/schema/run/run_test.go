@@ -11,7 +11,7 @@ import (
 
 	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/migrations/schema/compat"
-	"github.com/interlock-dev/interlock/migrations/schema/internal/pgtest"
+	"github.com/interlock-dev/interlock/internal/pgtest"
 	"github.com/interlock-dev/interlock/migrations/schema/journal"
 )
 

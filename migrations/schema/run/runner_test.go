@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/interlock-dev/interlock/migrations/schema"
-	"github.com/interlock-dev/interlock/migrations/schema/internal/pgtest"
+	"github.com/interlock-dev/interlock/internal/pgtest"
 	"github.com/interlock-dev/interlock/migrations/schema/journal"
 	"github.com/interlock-dev/interlock/migrations/schema/postgres"
 )

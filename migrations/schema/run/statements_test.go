@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/interlock-dev/interlock/migrations/schema"
-	"github.com/interlock-dev/interlock/migrations/schema/internal/pgtest"
+	"github.com/interlock-dev/interlock/internal/pgtest"
 	"github.com/interlock-dev/interlock/migrations/schema/journal"
 )
 

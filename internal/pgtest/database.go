@@ -22,8 +22,9 @@ var shared struct {
 
 var databases atomic.Int64
 
-// Main runs the tests of a package and ends the shared server with them. Call it from TestMain.
-func Main(m *testing.M) {
+// Main runs the tests of a package (a *testing.M, or what wraps one) and ends the shared server with them. Call it from
+// TestMain.
+func Main(m interface{ Run() int }) {
 	code := m.Run()
 	if shared.server != nil {
 		shared.server.close()

@@ -1,4 +1,4 @@
-// Package pgtest runs a real PostgreSQL for the tests of the schema engine: one server per test binary, one fresh
+// Package pgtest runs a real PostgreSQL for tests: one server per test binary, one fresh
 // database per test. The server comes from the root file system that hack/rootfs.sh builds; nothing is faked.
 // Assertions and fixtures do not belong here, nor anything that production code imports.
 package pgtest
