@@ -2,7 +2,9 @@ package appbundle
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/reconcilers/internal/render"
+	"github.com/interlock-dev/interlock/reconcilers/schemamigration"
 )
 
 const (
@@ -62,6 +65,8 @@ func (r *Reconciler) expand(ctx context.Context, s *scope) error {
 		switch {
 		case v.stalled:
 			return &halt{reason: ReasonSchemaStalled, message: v.message, stalled: true}
+		case v.failed:
+			return retryLater(soon, ReasonSchemaNotReady, errors.New(v.message))
 		case !v.ready:
 			return wait(soon, ReasonSchemaNotReady, "%s", v.message)
 		}
@@ -91,8 +96,14 @@ func work(sm *v1alpha1.SchemaMigration, phase, revision string) (steps int, took
 // schemaVerdict is what a SchemaMigration's status means for the bundle.
 type schemaVerdict struct {
 	ready, stalled bool
+	// failed: something went wrong and is tried again.
+	failed         bool
 	phase, message string
 }
+
+// underWay are the reasons for which a SchemaMigration is not Ready although nothing went wrong.
+var underWay = []string{schemamigration.ReasonProgressing, schemamigration.ReasonContractFirst, schemamigration.ReasonBusy,
+	schemamigration.ReasonLocked, schemamigration.ReasonSuspended}
 
 // judgeSchema says whether code of a version may start. Ready counts only if it speaks of this generation, this target
 // and these files.
@@ -110,6 +121,7 @@ func judgeSchema(sm *v1alpha1.SchemaMigration, target int64, digest string) sche
 		v.ready = true
 		v.phase = ""
 	case current && ready != nil:
+		v.failed = ready.Status == metav1.ConditionFalse && !slices.Contains(underWay, ready.Reason)
 		if sm.Status.Phase == PhaseBackfill {
 			v.phase = PhaseBackfill
 		}

@@ -68,10 +68,14 @@ func (s *scope) take(state journal.State) {
 
 // planInput makes the plan's input from the source and the journal.
 func planInput(steps []plan.Step, state journal.State, target int64) plan.Input {
+	needs := map[int64]int64{}
+	for _, step := range steps {
+		needs[step.Version] = step.NeedsReaders
+	}
 	applied := map[int64]plan.Applied{}
 	for _, step := range state.Steps {
 		if step.State == journal.StepVerified {
-			applied[step.Version] = plan.Applied{Checksum: step.Checksum, Phase: step.Phase, Name: step.Name}
+			applied[step.Version] = plan.Applied{Checksum: step.Checksum, Phase: step.Phase, Name: step.Name, NeedsReaders: needs[step.Version]}
 		}
 	}
 	known := make([]int64, 0, len(state.Versions))
@@ -89,7 +93,9 @@ func (r *Reconciler) publish(ctx context.Context, s *scope) error {
 		if err != nil {
 			return params.Entry{}, databaseHalt(s, err)
 		}
-		s.take(state)
+		if s.take(state); s.decision.Action == plan.ActionRefuse {
+			return params.Entry{}, stall(s.decision.Reason, "%s", s.decision.Message)
+		}
 		return entryOf(s), nil
 	})
 	if err != nil {
@@ -209,7 +215,7 @@ func stepHalt(s *scope, step plan.Step, err error) error {
 	case errors.As(err, &pe):
 		return databaseHalt(s, err)
 	default:
-		return retryLater(15*time.Second, ReasonStepFailed, fmt.Errorf("step %s failed: %w", step.Name, err))
+		return retryLater(15*time.Second, ReasonStepFailed, fmt.Errorf("step %s failed: %w; correct the file, or what it stumbled over: it is tried again", step.Name, err))
 	}
 }
 
