@@ -103,7 +103,7 @@ func completeTLS(ingress *networkingv1.Ingress) []networkingv1.IngressTLS {
 			out = append(out, t)
 		}
 	}
-	rest := slices.DeleteFunc(hosts, func(h string) bool { return covered[h] })
+	rest := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return covered[h] })
 	if len(rest) > 0 {
 		out = append(out, networkingv1.IngressTLS{Hosts: rest, SecretName: ingress.Name + "-tls"})
 	}
