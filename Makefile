@@ -7,7 +7,9 @@ ROOT := $(CURDIR)
 BIN := $(ROOT)/.local/bin
 VERSION ?= v0.1.0-dev
 export KUBEBUILDER_ASSETS := $(BIN)/envtest
+# One set of flags everywhere: the cluster, the operator and the tests then share one build cache.
 export CGO_ENABLED ?= 0
+export GOFLAGS := -trimpath -buildvcs=false
 # KEEP=1 leaves the demo running.
 KEEP ?=
 # How many rows the demo's table has, and how many requests a second its load sends.
@@ -42,6 +44,7 @@ test-fast: verify components rootfs ## Formatting, vet, drift, unit tests and te
 
 .PHONY: test-e2e
 test-e2e: ## End-to-end scenarios on a real cluster, which is brought up and taken down
+	cd e2e/cluster && go test -tags e2e -run TestClusterCarriesPods -count=1 -timeout 10m .
 	cd e2e && go test ./scenarios/... -v -count=1 -timeout 60m
 
 .PHONY: test-race
@@ -56,7 +59,7 @@ fuzz: ## Fuzz every parser for FUZZTIME each (default 30s)
 
 .PHONY: build
 build: ## Build the one binary, .local/bin/interlock
-	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN)/interlock ./operator
+	go build -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN)/interlock ./operator
 
 .PHONY: components
 components: ## Build Kubernetes and the rest of the local cluster (minutes the first time, then cached)

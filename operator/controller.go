@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,11 +15,11 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
+	"github.com/interlock-dev/interlock/migrations/schema/compat"
 	"github.com/interlock-dev/interlock/reconcilers/appbundle"
 	"github.com/interlock-dev/interlock/reconcilers/database"
 	"github.com/interlock-dev/interlock/reconcilers/schemamigration"
@@ -104,7 +105,7 @@ func newManager(config *rest.Config, o controllerOptions) (ctrl.Manager, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := mgr.AddHealthzCheck("healthz", healthz.Ping); err != nil {
+	if err := mgr.AddHealthzCheck("sql-parser", func(*http.Request) error { return compat.Healthy() }); err != nil {
 		return nil, err
 	}
 	return mgr, mgr.AddReadyzCheck("caches", readyWhenSynced(mgr))

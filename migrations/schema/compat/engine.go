@@ -54,6 +54,14 @@ func guarded[T any](call func() (T, error)) (result T, err error) {
 	return call()
 }
 
+// Healthy is ErrParserBroken once the parser of this process was damaged, else nil; for health checks.
+func Healthy() error {
+	if parserBroken.Load() {
+		return ErrParserBroken
+	}
+	return nil
+}
+
 // intact asks the probes again. Without it a damaged parser would go on and misjudge.
 func intact() error {
 	got, err := guarded(answers)
