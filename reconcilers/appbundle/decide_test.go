@@ -159,6 +159,50 @@ func TestJudgeHealth(t *testing.T) {
 	}
 }
 
+func TestJudgeSchema(t *testing.T) {
+	sm := func(change func(*v1alpha1.SchemaMigration), c ...metav1.Condition) *v1alpha1.SchemaMigration {
+		sm := &v1alpha1.SchemaMigration{ObjectMeta: metav1.ObjectMeta{Name: "sm", Generation: 2}}
+		sm.Status = v1alpha1.SchemaMigrationStatus{ObservedGeneration: 2, TargetVersion: 5, SourceDigest: "d", Phase: "Done", Conditions: c}
+		if change != nil {
+			change(sm)
+		}
+		return sm
+	}
+	ready := condition("Ready", metav1.ConditionTrue, "Migrated", "m")
+	not := func(reason string) metav1.Condition {
+		return condition("Ready", metav1.ConditionFalse, reason, "why")
+	}
+	tests := map[string]struct {
+		sm   *v1alpha1.SchemaMigration
+		want schemaVerdict
+	}{
+		"ready":                       {sm(nil, ready), schemaVerdict{ready: true}},
+		"ready, of an older spec":     {sm(func(s *v1alpha1.SchemaMigration) { s.Status.ObservedGeneration = 1 }, ready), schemaVerdict{phase: PhaseExpand, message: "has not taken up version 5"}},
+		"ready, of another target":    {sm(func(s *v1alpha1.SchemaMigration) { s.Status.TargetVersion = 4 }, ready), schemaVerdict{phase: PhaseExpand, message: "SchemaMigration sm"}},
+		"ready, of other files":       {sm(func(s *v1alpha1.SchemaMigration) { s.Status.SourceDigest = "x" }, ready), schemaVerdict{phase: PhaseExpand, message: "SchemaMigration sm"}},
+		"nothing said yet":            {sm(nil), schemaVerdict{phase: PhaseExpand, message: "has not taken up version 5"}},
+		"at work":                     {sm(nil, not("Progressing")), schemaVerdict{phase: PhaseExpand, message: "why"}},
+		"at work on a backfill":       {sm(func(s *v1alpha1.SchemaMigration) { s.Status.Phase = "Backfill" }, not("Progressing")), schemaVerdict{phase: PhaseBackfill, message: "why"}},
+		"a step failed":               {sm(nil, not("StepFailed")), schemaVerdict{failed: true, phase: PhaseExpand, message: "why"}},
+		"stalled":                     {sm(nil, not("EditedMigration"), condition("Stalled", metav1.ConditionTrue, "EditedMigration", "why")), schemaVerdict{stalled: true, phase: PhaseExpand, message: "why"}},
+		"stalled, before a new spec":  {sm(func(s *v1alpha1.SchemaMigration) { s.Status.ObservedGeneration = 1 }, condition("Stalled", metav1.ConditionTrue, "X", "why")), schemaVerdict{phase: PhaseExpand, message: "has not taken up"}},
+		"ready and stalled: not sure": {sm(nil, ready, condition("Stalled", metav1.ConditionTrue, "X", "why")), schemaVerdict{stalled: true, phase: PhaseExpand, message: "why"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := judgeSchema(tt.sm, 5, "d")
+			message := got.message
+			if got.message, tt.want.message = "", tt.want.message; !strings.Contains(message, tt.want.message) {
+				t.Errorf("message %q, want …%s…", message, tt.want.message)
+			}
+			tt.want.message = ""
+			if got != tt.want {
+				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestJudgeContracted(t *testing.T) {
 	series := func(c ...metav1.Condition) *ownedSeries {
 		sm := &v1alpha1.SchemaMigration{ObjectMeta: metav1.ObjectMeta{Name: "sm"}}

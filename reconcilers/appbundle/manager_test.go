@@ -62,7 +62,7 @@ func TestInAManager(t *testing.T) {
 	second := b.commit(map[string]string{"deploy/a.yaml": configMapYAML("a", "2")})
 	obj := &v1alpha1.AppBundle{}
 	b.change("shop", obj, func() { obj.Annotations = map[string]string{fluxmeta.ReconcileRequestAnnotation: "now"} })
-	until("it takes up the new revision", func(o *v1alpha1.AppBundle) bool { return o.Status.LastAttemptedRevision == second })
+	until("it hands the new revision over", func(*v1alpha1.AppBundle) bool { return b.migration().Spec.Revision == second })
 	b.migrated()
 	until("it is done again", func(o *v1alpha1.AppBundle) bool {
 		return o.Status.Phase == PhaseDone && o.Status.LastAppliedRevision == second

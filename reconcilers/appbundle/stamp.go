@@ -49,7 +49,7 @@ func (r *Reconciler) stamp(ctx context.Context, s *scope) error {
 		return stall(ReasonStampUnknown, "for which version of series %s the image %s was built can not be derived: no commit of the history names it; declare it with the label %s on the pod template",
 			series, images[0], v1alpha1.StampLabel(series))
 	}
-	s.stamps = result
+	s.stamps, s.live = result, input.Live
 	return result.Write(inNamespace(s.objects, s.obj.Namespace))
 }
 

@@ -13,7 +13,7 @@ import (
 type Stage int
 
 const (
-	// StageDefinitions: namespaces and the definitions of kinds, which others need to exist.
+	// StageDefinitions: namespaces, kinds, classes and cluster roles, which others need to exist.
 	StageDefinitions Stage = iota
 	// StageConfig: everything that starts nothing and exposes nothing.
 	StageConfig
