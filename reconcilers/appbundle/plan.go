@@ -121,9 +121,21 @@ func (r *Reconciler) plan(_ context.Context, s *scope) error {
 		}
 		s.tolerated = append(s.tolerated, refused.message)
 	}
+	for _, o := range s.owned {
+		var ready int64
+		if o.sm != nil {
+			ready = o.sm.Status.ReadyVersion
+		}
+		if message := twoStep(o.spec.Series, o.classes, ready, s.stamps.Stamps, s.runs); message != "" {
+			return stall(ReasonTwoStep, "%s", message)
+		}
+	}
 	s.finish(PhasePlan, describePlan(s.stamps.Stamps, s.tolerated), r.Clock.Now())
 	return nil
 }
+
+// runs says whether a workload is in the cluster already, so that its old pods run beside the new ones.
+func (s *scope) runs(key stamps.Key) bool { return s.live[key] != nil }
 
 func describePlan(list []stamps.Stamp, tolerated []string) string {
 	if len(list) == 0 {

@@ -54,6 +54,8 @@ const (
 	ReasonStampUnknown = "StampUnknown"
 	// ReasonRollbackRefused: the revision needs what a contract step has taken away.
 	ReasonRollbackRefused = "RollbackRefused"
+	// ReasonTwoStep: a migration lets new code write what running code can not read, and comes with that code.
+	ReasonTwoStep = "TwoStep"
 	// ReasonSchemaNotReady: expand or backfill steps run, or a fence is being withdrawn.
 	ReasonSchemaNotReady = "SchemaNotReady"
 	// ReasonSchemaStalled: the SchemaMigration needs somebody to change something.
