@@ -101,11 +101,12 @@ func empty(t *testing.T) *harness.Shop {
 	return s
 }
 
-// bundle creates the AppBundle, which looks again soon enough for a test.
+// bundle creates the AppBundle, which looks again, and gives up, soon enough for a test.
 func bundle(t *testing.T, s *harness.Shop, edits ...func(*v1alpha1.AppBundle)) {
 	t.Helper()
 	must(t, s.ApplyBundle(t.Context(), func(b *v1alpha1.AppBundle) {
 		b.Spec.Interval.Duration = 10 * time.Second
+		b.Spec.Timeout.Duration = 40 * time.Second
 		for _, edit := range edits {
 			edit(b)
 		}
