@@ -87,6 +87,37 @@ func (s *Shop) CrashDatabase(ctx context.Context) error {
 	return killContainer(string(pod.UID))
 }
 
+// WaitConnect waits until the database takes a connection.
+func (s *Shop) WaitConnect(ctx context.Context) error {
+	return Wait(ctx, 2*time.Minute, "a connection to PostgreSQL in "+s.Namespace, func(ctx context.Context) (bool, string, error) {
+		conn, err := s.Connect(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		return true, "", conn.Close(ctx)
+	})
+}
+
+// ReplaceDatabase deletes the database's pod, and waits until its successor answers.
+func (s *Shop) ReplaceDatabase(ctx context.Context) error {
+	pods := s.Kube.CoreV1().Pods(s.Namespace)
+	old, err := pods.Get(ctx, "shop-db-0", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if err := pods.Delete(ctx, old.Name, metav1.DeleteOptions{}); err != nil {
+		return err
+	}
+	err = Wait(ctx, 2*time.Minute, "a new pod shop-db-0", func(ctx context.Context) (bool, string, error) {
+		pod, err := pods.Get(ctx, old.Name, metav1.GetOptions{})
+		return err == nil && pod.UID != old.UID, "the old one is there", err
+	})
+	if err != nil {
+		return err
+	}
+	return s.waitDatabase(ctx)
+}
+
 // ScaleDatabase takes the database away (0), or brings it back (1) and waits for it.
 func (s *Shop) ScaleDatabase(ctx context.Context, replicas int32) error {
 	sets := s.Kube.AppsV1().StatefulSets(s.Namespace)
