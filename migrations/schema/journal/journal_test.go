@@ -7,8 +7,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/internal/pgtest"
+	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/migrations/schema/postgres"
 )
 

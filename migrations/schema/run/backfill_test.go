@@ -13,8 +13,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/internal/pgtest"
+	"github.com/interlock-dev/interlock/migrations/schema"
 )
 
 func TestAfterPass(t *testing.T) {

@@ -3,9 +3,9 @@ package run
 import (
 	"testing"
 
+	"github.com/interlock-dev/interlock/internal/pgtest"
 	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/migrations/schema/compat"
-	"github.com/interlock-dev/interlock/internal/pgtest"
 	"github.com/interlock-dev/interlock/migrations/schema/journal"
 )
 

@@ -16,9 +16,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/interlock-dev/interlock/internal/pgtest"
 	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/migrations/schema/compat"
-	"github.com/interlock-dev/interlock/internal/pgtest"
 )
 
 // childEnv holds the job of a child process: this test binary again, as a runner that can be killed.

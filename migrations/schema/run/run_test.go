@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/interlock-dev/interlock/internal/pgtest"
 	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/migrations/schema/compat"
-	"github.com/interlock-dev/interlock/internal/pgtest"
 	"github.com/interlock-dev/interlock/migrations/schema/journal"
 )
 

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/internal/pgtest"
+	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/migrations/schema/journal"
 	"github.com/interlock-dev/interlock/migrations/schema/postgres"
 )

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/internal/pgtest"
+	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/migrations/schema/journal"
 )
 
