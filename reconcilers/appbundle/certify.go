@@ -189,12 +189,12 @@ func (r *Reconciler) awaitCertificates(ctx context.Context, s *scope) error {
 			return retryLater(5*time.Second, ReasonCertManagerMissing, fmt.Errorf(
 				"spec.tls is set and the cluster has no cert-manager, so Ingresses wait for a certificate for %s; install cert-manager, or take spec.tls out", strings.Join(c.hosts, ", ")))
 		case apierrors.IsNotFound(err):
-			return wait(soon, ReasonCertificateNotReady, "Certificate %s is not there; it is applied again", c.secret)
+			return wait(ReasonCertificateNotReady, "Certificate %s is not there; it is applied again", c.secret)
 		case err != nil:
 			return err
 		}
 		if why := notIssued(u); why != "" {
-			return wait(soon, ReasonCertificateNotReady, "Certificate %s for %s: %s", c.secret, strings.Join(c.hosts, ", "), why)
+			return wait(ReasonCertificateNotReady, "Certificate %s for %s: %s", c.secret, strings.Join(c.hosts, ", "), why)
 		}
 		if why, err := r.notCovered(ctx, s, c); err != nil || why != "" {
 			return orWait(err, ReasonCertificateNotReady, why)
@@ -209,7 +209,7 @@ func orWait(err error, reason, why string) error {
 	if err != nil {
 		return err
 	}
-	return wait(soon, reason, "%s", why)
+	return wait(reason, "%s", why)
 }
 
 // notIssued says what a Certificate waits for; "" if it is Ready for its present spec.

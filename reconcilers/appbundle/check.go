@@ -3,6 +3,8 @@ package appbundle
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/interlock-dev/interlock/migrations/schema/compat"
 	"github.com/interlock-dev/interlock/reconcilers/internal/params"
 	"github.com/interlock-dev/interlock/reconcilers/internal/render"
+	"github.com/interlock-dev/interlock/reconcilers/internal/stamps"
 )
 
 // readSeries reads what the cluster knows of the series that the bundle owns and uses.
@@ -169,9 +172,6 @@ func (r *Reconciler) lostVersions(ctx context.Context, o *ownedSeries) ([]int64,
 	} else if err != nil {
 		return nil, err
 	}
-	present, err := schema.Load(cm.Data)
-	if err != nil {
-		return nil, nil
-	}
+	present := stamps.Versions(slices.Sorted(maps.Keys(cm.Data)))
 	return missing(present, o.versions(), o.sm.Status.Fence.Committed), nil
 }

@@ -68,7 +68,7 @@ func (r *Reconciler) expand(ctx context.Context, s *scope) error {
 		case v.failed:
 			return retryLater(soon, ReasonSchemaNotReady, errors.New(v.message))
 		case !v.ready:
-			return wait(soon, ReasonSchemaNotReady, "%s", v.message)
+			return wait(ReasonSchemaNotReady, "%s", v.message)
 		}
 	}
 	for _, o := range s.owned {
@@ -160,7 +160,7 @@ func (r *Reconciler) applyMigration(ctx context.Context, s *scope, o *ownedSerie
 	}
 	var err error
 	if o.sm, err = r.readMigration(ctx, s.obj.Namespace, name); err == nil && o.sm == nil {
-		return wait(soon, ReasonSchemaNotReady, "SchemaMigration %s was deleted right after it was applied", name)
+		return wait(ReasonSchemaNotReady, "SchemaMigration %s was deleted right after it was applied", name)
 	}
 	return err
 }

@@ -8,16 +8,15 @@ import (
 	"strings"
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
-	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/reconcilers/internal/stamps"
 )
 
-// missing lists the versions up to a limit that files have and a tree lacks.
-func missing(files []schema.File, tree []int64, limit int64) []int64 {
+// missing lists the versions up to a limit that the present source has and a tree lacks.
+func missing(present, tree []int64, limit int64) []int64 {
 	var out []int64
-	for _, f := range files {
-		if f.Version <= limit && !slices.Contains(tree, f.Version) {
-			out = append(out, f.Version)
+	for _, v := range present {
+		if v <= limit && !slices.Contains(tree, v) {
+			out = append(out, v)
 		}
 	}
 	return out

@@ -111,8 +111,9 @@ func retryLater(after time.Duration, reason string, cause error) error {
 	return &halt{reason: reason, message: cause.Error(), after: after, cause: cause}
 }
 
-func wait(after time.Duration, reason, format string, args ...any) error {
-	return &halt{reason: reason, message: fmt.Sprintf(format, args...), waiting: true, after: after}
+// wait ends a pass that goes on soon.
+func wait(reason, format string, args ...any) error {
+	return &halt{reason: reason, message: fmt.Sprintf(format, args...), waiting: true, after: soon}
 }
 
 // asHalt returns how a pass ended; an error that no package explained is the API server's and is tried again.

@@ -30,7 +30,7 @@ func (r *Reconciler) applyWorkloads(ctx context.Context, s *scope) error {
 		}
 	}
 	if why := tooEarly(s.stamps.Stamps, s.views()); why != "" {
-		return wait(soon, ReasonSchemaNotReady, "%s", why)
+		return wait(ReasonSchemaNotReady, "%s", why)
 	}
 	return r.applyStage(ctx, s, apply.StageWorkloads)
 }
@@ -103,7 +103,7 @@ func judgeHealth(unhealthy []apply.Unhealthy, elapsed, timeout time.Duration) er
 		return &halt{reason: ReasonHealthCheckFailed, after: 5 * time.Second,
 			message: fmt.Sprintf("not healthy after %s: %s; it is waited for further, a newer revision takes over at once", timeout, describeUnhealthy(unhealthy))}
 	}
-	return wait(soon, ReasonSettling, "%s", describeUnhealthy(unhealthy))
+	return wait(ReasonSettling, "%s", describeUnhealthy(unhealthy))
 }
 
 func describeUnhealthy(list []apply.Unhealthy) string {

@@ -35,7 +35,7 @@ func (r *Reconciler) stamp(ctx context.Context, s *scope) error {
 		return stall(ReasonStampInvalid, "%v", err)
 	}
 	if r.isNews(s, result) {
-		if err := r.learn(ctx, s, input, result); err != nil {
+		if err := r.learn(ctx, s, result); err != nil {
 			return err
 		}
 		for i := range input.Series {
@@ -149,7 +149,7 @@ func (r *Reconciler) isNews(s *scope, result stamps.Result) bool {
 
 // learn asks the journals for images that are new here, derives from the history those that the journals do not know,
 // and lets the journals remember all of them.
-func (r *Reconciler) learn(ctx context.Context, s *scope, in stamps.Input, result stamps.Result) error {
+func (r *Reconciler) learn(ctx context.Context, s *scope, result stamps.Result) error {
 	var unknown []string
 	known := map[string]stamps.Known{}
 	for _, o := range s.owned {
@@ -284,13 +284,12 @@ func imagesOf(objects []*unstructured.Unstructured) map[string]bool {
 func textBelow(tree fs.FS, dir string) string {
 	var b strings.Builder
 	_ = fs.WalkDir(tree, dir, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".yml") {
-			return nil
-		}
 		if b.Len() > maxBrokenText {
 			return fs.SkipAll
 		}
-		if data, err := fs.ReadFile(tree, name); err == nil {
+		if err == nil && !d.IsDir() && (strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")) {
+			// What can not be read adds nothing.
+			data, _ := fs.ReadFile(tree, name)
 			b.Write(data)
 			b.WriteByte('\n')
 		}

@@ -8,7 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
-	"os/exec"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +17,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -41,17 +42,36 @@ func leaf(t *testing.T, hosts ...string) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// installCertManager installs the kinds of cert-manager, as its own module has them.
+// installCertManager installs the kind Certificate, as cert-manager's own module has it.
 func installCertManager(t *testing.T) {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager").Output()
-	if err != nil {
-		t.Fatalf("where the module of cert-manager is can not be found: %v; run `go mod download`", err)
+	kind := filepath.Join("..", "..", ".local", "bin", "cert-manager-crds", "cert-manager.io_certificates.yaml")
+	if _, err := os.Stat(kind); err != nil {
+		t.Fatalf("this test needs cert-manager's definition of Certificate: %v; make it with `make components`", err)
 	}
-	dir := filepath.Join(strings.TrimSpace(string(out)), "deploy", "crds")
-	if _, err := envtest.InstallCRDs(config, envtest.CRDInstallOptions{Paths: []string{dir}, ErrorIfPathMissing: true}); err != nil {
+	options := envtest.CRDInstallOptions{Paths: []string{kind}, ErrorIfPathMissing: true, MaxTime: 30 * time.Second}
+	if _, err := envtest.InstallCRDs(config, options); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { uninstall(t, options) })
+}
+
+// uninstall removes the kind, and waits until the API server has forgotten them: the test may run again.
+func uninstall(t *testing.T, options envtest.CRDInstallOptions) {
+	t.Helper()
+	if err := envtest.UninstallCRDs(config, options); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		c, err := client.New(config, client.Options{Scheme: scheme})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.RESTMapper().RESTMapping(certificateKind.GroupKind(), certificateKind.Version); meta.IsNoMatchError(err) {
+			return
+		}
+	}
+	t.Fatal("the API server still knows the kind Certificate")
 }
 
 func (b *bench) certificate(name string) *unstructured.Unstructured {

@@ -77,13 +77,15 @@ func (i *inspection) references(name, dir string, k *kustypes.Kustomization, plu
 
 // paths lists the fields that name a file or a folder.
 func paths(k *kustypes.Kustomization) []string {
-	out := slices.Concat(k.Resources, k.Components, k.Bases, k.Crds, k.Configurations)
-	for _, p := range k.PatchesStrategicMerge {
+	//nolint:staticcheck // the deprecated fields still name files, so they are looked at too
+	bases, merges, patches := k.Bases, k.PatchesStrategicMerge, slices.Concat(k.Patches, k.PatchesJson6902)
+	out := slices.Concat(k.Resources, k.Components, bases, k.Crds, k.Configurations)
+	for _, p := range merges {
 		if !inPlace(string(p)) {
 			out = append(out, string(p))
 		}
 	}
-	for _, p := range slices.Concat(k.Patches, k.PatchesJson6902) {
+	for _, p := range patches {
 		out = append(out, p.Path)
 	}
 	for _, r := range k.Replacements {

@@ -71,16 +71,24 @@ func VersionAt(tree fs.FS, dir string, known []int64) int64 {
 	if err != nil {
 		return 0
 	}
-	var versions []int64
+	var names []string
 	for _, e := range entries {
-		if e.IsDir() || !strings.HasSuffix(e.Name(), ".sql") {
-			continue
+		if !e.IsDir() {
+			names = append(names, e.Name())
 		}
-		if v, err := goose.NumericComponent(e.Name()); err == nil {
+	}
+	return schema.Prefix(Versions(names), known)
+}
+
+// Versions are those of migrations with such file names; what is no migration is left out.
+func Versions(names []string) []int64 {
+	var versions []int64
+	for _, name := range names {
+		if v, err := goose.NumericComponent(name); err == nil && strings.HasSuffix(name, ".sql") {
 			versions = append(versions, v)
 		}
 	}
-	return schema.Prefix(versions, known)
+	return versions
 }
 
 // Derived is the version of an image with its reason.
