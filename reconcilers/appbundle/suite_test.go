@@ -109,7 +109,7 @@ func newBench(t *testing.T) *bench { return newBenchWith(t, "", "") }
 // newBenchWith makes a bench whose Git server asks for credentials.
 func newBenchWith(t *testing.T, username, password string) *bench {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
