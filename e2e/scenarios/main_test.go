@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,7 +26,11 @@ const (
 	changeLimit = 5 * time.Minute
 )
 
-var env *harness.Env
+var (
+	env *harness.Env
+	// removals go on while the next test starts.
+	removals sync.WaitGroup
+)
 
 func TestMain(m *testing.M) {
 	keep := flag.Bool("keep", false, "leave the cluster running in the end")
@@ -59,7 +64,9 @@ func run(ctx context.Context, m *testing.M, keep bool) int {
 			done <- 1
 			return
 		}
-		done <- m.Run()
+		code := m.Run()
+		removals.Wait()
+		done <- code
 	}()
 	select {
 	case code := <-done:
@@ -92,9 +99,11 @@ func empty(t *testing.T) *harness.Shop {
 			t.Logf("the namespace %s is left for you to look at, if the cluster is", name)
 			return
 		}
-		if err := env.RemoveShop(context.Background(), name); err != nil {
-			t.Error(err)
-		}
+		removals.Go(func() {
+			if err := env.RemoveShop(context.Background(), name); err != nil {
+				fmt.Fprintln(os.Stderr, "remove what a test left:", err)
+			}
+		})
 	})
 	s, err := env.NewGuarded(t.Context(), name, name+".example.test")
 	must(t, err)
