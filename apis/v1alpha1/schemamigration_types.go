@@ -198,6 +198,10 @@ type SchemaMigrationStatus struct {
 	// +optional
 	QuietSince *metav1.Time `json:"quietSince,omitempty"`
 
+	// QuietBelow is the version that QuietSince speaks of.
+	// +optional
+	QuietBelow int64 `json:"quietBelow,omitempty"`
+
 	// Holders are those that the next contract step waits for, at most ten.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10

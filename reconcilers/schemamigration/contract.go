@@ -5,7 +5,6 @@ import (
 	"time"
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
-	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/migrations/schema/plan"
 )
 
@@ -68,7 +67,7 @@ type contractInput struct {
 	need  int64
 	step  plan.Step
 	fence fenceView
-	// started: the step was begun before and may be half done.
+	// started: the step was begun before and half of it may be done, so that only its end is safe.
 	started bool
 	// holders were counted after heldFor was read; readersErr says why they could not be.
 	holders    []v1alpha1.Holder
@@ -102,10 +101,8 @@ func decideContract(in contractInput) contractVerdict {
 	if v, waits := waitsForReaders(in); waits {
 		return v
 	}
-	if !in.fence.stands(in.need) {
-		if v, waits := waitsForPeople(in); waits {
-			return v
-		}
+	if v, waits := waitsForPeople(in); waits {
+		return v
 	}
 	return raiseFence(in)
 }
@@ -152,12 +149,13 @@ func raiseFence(in contractInput) contractVerdict {
 	v := contractVerdict{reason: ReasonRaisingFence, after: time.Second}
 	name := in.step.Name
 	switch {
+	case in.fence.raised() && in.fence.version != in.need && !in.fence.committedAt(in.need):
+		// Readers were counted below this step's need alone: no other fence may stand for it.
+		v.action, v.message = contractWithdraw, fmt.Sprintf("contract step %s waits: the fence at %d gives way to one at %d", name, in.fence.version, in.need)
 	case in.audit && in.fence.stands(in.need):
 		v.action, v.reason, v.message = contractRun, ReasonContracting, fmt.Sprintf("contract step %s runs, approved, without a fence (enforcement Audit)", name)
-	case in.fence.state == v1alpha1.FenceProposed && in.fence.version >= in.need && !in.fence.committedAt(in.need):
+	case in.fence.state == v1alpha1.FenceProposed && in.fence.version == in.need && !in.fence.committedAt(in.need):
 		v.action, v.message = contractHold, fmt.Sprintf("contract step %s waits: the fence at %d is being proved at every API server", name, in.fence.version)
-	case in.fence.raised() && in.fence.version < in.need:
-		v.action, v.message = contractWithdraw, fmt.Sprintf("contract step %s waits: the fence at %d gives way to one at %d", name, in.fence.version, in.need)
 	case !in.fence.stands(in.need):
 		v.action, v.message = contractPropose, fmt.Sprintf("contract step %s waits: the fence goes to %d", name, in.need)
 	case in.proofErr != nil:
@@ -187,32 +185,4 @@ func describeHolders(holders []v1alpha1.Holder) string {
 		text += fmt.Sprintf(" (and %d more)", more)
 	}
 	return text
-}
-
-// leadingContracts returns the contract steps at the head of a plan: one fence may serve them all.
-func leadingContracts(pending []plan.Step) []plan.Step {
-	for i, s := range pending {
-		if s.Phase != schema.PhaseContract {
-			return pending[:i]
-		}
-	}
-	return pending
-}
-
-// fenceTarget chooses where the fence goes: to the highest version that the contract steps at the head of
-// the plan need, if nobody below that is left, else to what the first one needs. Fewer fences mean that
-// requests are waited out fewer times.
-func fenceTarget(pending []plan.Step, holdersBelow func(int64) int) int64 {
-	head := leadingContracts(pending)
-	if len(head) == 0 {
-		return 0
-	}
-	highest := head[0].NeedsReaders
-	for _, s := range head {
-		highest = max(highest, s.NeedsReaders)
-	}
-	if highest > head[0].NeedsReaders && holdersBelow(highest) > 0 {
-		return head[0].NeedsReaders
-	}
-	return highest
 }

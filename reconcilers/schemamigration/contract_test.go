@@ -66,6 +66,35 @@ func TestDecideContract(t *testing.T) {
 			change: func(in *contractInput) { in.fence.version = 4 },
 			want:   contractWithdraw, wantReason: ReasonRaisingFence,
 		},
+		"a held fence that is too high was not counted for: it gives way": {
+			change: func(in *contractInput) { in.fence.version = 12 },
+			want:   contractWithdraw, wantReason: ReasonRaisingFence,
+		},
+		"held, and the approval is taken back": {
+			change: func(in *contractInput) { in.needsApproval = true },
+			want:   contractWithdraw, wantReason: ReasonWaitingForApproval,
+		},
+		"held, and suspended": {
+			change: func(in *contractInput) { in.suspended = true },
+			want:   contractWithdraw, wantReason: ReasonSuspended,
+		},
+		"held, and the Database changes to Audit": {
+			change: func(in *contractInput) { in.audit, in.needsApproval = true, true },
+			want:   contractWithdraw, wantReason: ReasonWaitingForApproval,
+		},
+		"a step whose need is committed already still soaks": {
+			change: func(in *contractInput) {
+				in.fence = fenceView{state: v1alpha1.FenceCommitted, version: 12, committed: 12}
+				in.soak, in.quietFor = 24*time.Hour, time.Minute
+			},
+			want: contractWait, wantReason: ReasonSoaking,
+		},
+		"a step whose need is committed already still waits for approval": {
+			change: func(in *contractInput) {
+				in.fence, in.needsApproval = fenceView{state: v1alpha1.FenceCommitted, version: 12, committed: 12}, true
+			},
+			want: contractWait, wantReason: ReasonWaitingForApproval,
+		},
 		"proposed: it has to be proved": {
 			change: func(in *contractInput) { in.fence.state, in.fence.heldFor = v1alpha1.FenceProposed, 0 },
 			want:   contractHold, wantReason: ReasonRaisingFence,
@@ -133,34 +162,6 @@ func TestDecideContract(t *testing.T) {
 			got := decideContract(in)
 			if got.action != tt.want || got.reason != tt.wantReason || !strings.Contains(got.message, tt.wantMessage) {
 				t.Errorf("got %s %s %q, want %s %s …%s…", got.action, got.reason, got.message, tt.want, tt.wantReason, tt.wantMessage)
-			}
-		})
-	}
-}
-
-func TestFenceTarget(t *testing.T) {
-	expand := plan.Step{Version: 7, Phase: schema.PhaseExpand}
-	tests := map[string]struct {
-		pending []plan.Step
-		oldest  int64 // of the readers that are left
-		want    int64
-	}{
-		"one step":                              {[]plan.Step{contractStep(5)}, 9, 5},
-		"two steps share a fence":               {[]plan.Step{contractStep(5), contractStep(6)}, 9, 6},
-		"a reader between them: only the first": {[]plan.Step{contractStep(5), contractStep(6)}, 5, 5},
-		"an expand step ends the run":           {[]plan.Step{contractStep(5), expand, contractStep(8)}, 9, 5},
-		"nothing to contract":                   {[]plan.Step{expand}, 9, 0},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			below := func(v int64) int {
-				if tt.oldest < v {
-					return 1
-				}
-				return 0
-			}
-			if got := fenceTarget(tt.pending, below); got != tt.want {
-				t.Errorf("got %d, want %d", got, tt.want)
 			}
 		})
 	}

@@ -19,27 +19,49 @@ import (
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 )
 
-// The policies of the chart that refuse below a fence: of pods, and of templates.
+// The policies of the chart that refuse below a fence: stamped pods, templates, and whoever has no stamp.
 const (
-	podPolicy      = "interlock-fence"
-	templatePolicy = "interlock-templates"
+	podPolicy       = "interlock-fence"
+	templatePolicy  = "interlock-templates"
+	unstampedPolicy = "interlock-unstamped"
 )
 
-// refusal is what the answer to a proof has to contain: the policy's name, and the series that it refused.
-func refusal(policy, series string) string {
-	return fmt.Sprintf("'%s' with binding '%s' denied request: interlock: fence: %s:", policy, policy, v1alpha1.SeriesKey(series))
+// proof is what has to be refused everywhere.
+type proof struct {
+	namespace, series string
+	// version of the fence; what is below has to be refused.
+	version int64
+	// secrets of the database: a template that uses one unstamped has to be refused.
+	secrets []string
+}
+
+// policies lists those that have to refuse.
+func (p proof) policies() []string {
+	if len(p.secrets) == 0 {
+		return []string{podPolicy, templatePolicy}
+	}
+	return []string{podPolicy, templatePolicy, unstampedPolicy}
+}
+
+// refusal is what the answer to a proof has to contain: the policy's name, and what it refused.
+func (p proof) refusal(policy string) string {
+	said := "interlock: fence: " + v1alpha1.SeriesKey(p.series) + ":"
+	if policy == unstampedPolicy {
+		said = "interlock: unstamped:"
+	}
+	return fmt.Sprintf("'%s' with binding '%s' denied request: %s", policy, policy, said)
 }
 
 // proveFence asks every API server, by a dry run, to let in a template below the fence, and returns an error
 // that names the first one that does not refuse. A PodTemplate starts nothing, and the policies judge it by
 // the same params as a pod. A dry run through a load balancer would ask only one server.
-func proveFence(ctx context.Context, config *rest.Config, live client.Reader, namespace, series string, version int64) error {
+func proveFence(ctx context.Context, config *rest.Config, live client.Reader, p proof) error {
 	addresses, err := apiServers(ctx, live)
 	if err != nil {
 		return err
 	}
 	for _, address := range addresses {
-		if err := proveAt(ctx, config, address, namespace, series, version); err != nil {
+		if err := proveAt(ctx, config, address, p); err != nil {
 			return err
 		}
 	}
@@ -90,7 +112,7 @@ func apiServers(ctx context.Context, live client.Reader) ([]string, error) {
 	return out, nil
 }
 
-func proveAt(ctx context.Context, config *rest.Config, address, namespace, series string, version int64) error {
+func proveAt(ctx context.Context, config *rest.Config, address string, p proof) error {
 	c := rest.CopyConfig(config)
 	c.Host = "https://" + address
 	c.Timeout = 5 * time.Second
@@ -101,37 +123,37 @@ func proveAt(ctx context.Context, config *rest.Config, address, namespace, serie
 	if err != nil {
 		return err
 	}
-	for _, policy := range []string{podPolicy, templatePolicy} {
-		_, err = direct.CoreV1().PodTemplates(namespace).Create(ctx, probe(policy, namespace, series, version-1),
-			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	for _, policy := range p.policies() {
+		_, err = direct.CoreV1().PodTemplates(p.namespace).Create(ctx, p.probe(policy), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		switch {
 		case err == nil:
-			return fmt.Errorf("policy %s of API server %s still lets in %s@%d; are Interlock's admission policies installed and is namespace %q not exempt?",
-				policy, address, series, version-1, namespace)
-		case !strings.Contains(err.Error(), refusal(policy, series)):
+			return fmt.Errorf("policy %s of API server %s still lets in what is below %s@%d; are Interlock's admission policies installed and is namespace %q not exempt?",
+				policy, address, p.series, p.version, p.namespace)
+		case !strings.Contains(err.Error(), p.refusal(policy)):
 			return fmt.Errorf("API server %s did not answer the proof with the refusal of policy %s: %w", address, policy, err)
 		}
 	}
 	return nil
 }
 
-// probe is a template that the fence has to refuse. The policy of pods selects objects by their own label, so
-// the template carries it itself where that policy is to judge: the same policy, binding and params as a pod's.
-func probe(policy, namespace, series string, version int64) *corev1.PodTemplate {
-	stamps := map[string]string{
-		v1alpha1.StampedLabel:       "true",
-		v1alpha1.StampLabel(series): strconv.FormatInt(version, 10),
+// probe is a template that a policy has to refuse. The policy of pods selects objects by their own label, so the
+// template carries it itself where that policy is to judge: the same policy, binding and params as a pod's.
+func (p proof) probe(policy string) *corev1.PodTemplate {
+	container := corev1.Container{Name: "proof", Image: "proof"}
+	t := &corev1.PodTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, GenerateName: "interlock-fence-proof-"}}
+	if policy == unstampedPolicy {
+		container.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: p.secrets[0]}}}}
+		t.Template.Spec.Containers = []corev1.Container{container}
+		return t
 	}
-	images := map[string]string{v1alpha1.StampImagesAnnotation: "proof=proof"}
-	t := &corev1.PodTemplate{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "interlock-fence-proof-"},
-		Template: corev1.PodTemplateSpec{
-			ObjectMeta: metav1.ObjectMeta{Labels: stamps, Annotations: images},
-			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "proof", Image: "proof"}}},
-		},
+	t.Template.Spec.Containers = []corev1.Container{container}
+	t.Template.Labels = map[string]string{
+		v1alpha1.StampedLabel:         "true",
+		v1alpha1.StampLabel(p.series): strconv.FormatInt(p.version-1, 10),
 	}
+	t.Template.Annotations = map[string]string{v1alpha1.StampImagesAnnotation: "proof=proof"}
 	if policy == podPolicy {
-		t.Labels, t.Annotations = stamps, images
+		t.Labels, t.Annotations = t.Template.Labels, t.Template.Annotations
 	}
 	return t
 }

@@ -98,10 +98,15 @@ func (r *Reconciler) underLock(ctx context.Context, s *scope, act func(*run.Runn
 		return err
 	}
 	defer closeRunner(runner)
-	if err := r.decide(ctx, s); err != nil {
-		return err
-	}
-	return act(runner)
+	return s.on(runner.Conn(), func() error {
+		if err := r.decide(ctx, s); err != nil {
+			return err
+		}
+		if err := recordVersions(ctx, s, runner); err != nil {
+			return err
+		}
+		return act(runner)
+	})
 }
 
 // appliedNeed is the highest version that an applied contract step needs its readers at.
@@ -125,9 +130,11 @@ func anyStarted(s *scope) bool {
 	return false
 }
 
-// begun says whether a step may have changed the database without being known to be done.
+// begun says whether a step may have changed the database without being known to be done: goose has recorded
+// it, or some of its statements ran outside a transaction. One that only said that it would, or failed as a
+// whole, has changed nothing.
 func begun(step *journal.Step) bool {
-	return step != nil && (step.State == journal.StepIntent || step.State == journal.StepApplied)
+	return step != nil && step.State != journal.StepVerified && (step.State == journal.StepApplied || step.Partial)
 }
 
 // contract does the next thing about the next contract step.
@@ -178,7 +185,7 @@ func (r *Reconciler) contractInput(ctx context.Context, s *scope) contractInput 
 	in.needsApproval = in.audit || s.obj.Spec.Contract.Approval == v1alpha1.ApprovalManual
 	in.approved = s.obj.Annotations[v1alpha1.ApproveAnnotation] == s.decision.Hash
 	if !in.audit && in.fence.stands(step.NeedsReaders) {
-		in.proofErr = proveFence(ctx, r.Config, r.Live, s.obj.Namespace, in.series, step.NeedsReaders)
+		in.proofErr = r.prove(ctx, s, step.NeedsReaders)
 	}
 	below, err := r.countReaders(ctx, s)
 	if err != nil {
@@ -186,24 +193,27 @@ func (r *Reconciler) contractInput(ctx context.Context, s *scope) contractInput 
 		s.obj.Status.QuietSince = nil
 		return in
 	}
-	if target := fenceTarget(s.decision.Pending, func(v int64) int { return len(below(v)) }); !in.fence.stands(step.NeedsReaders) {
-		in.need = target
-	}
 	in.holders = below(in.need)
 	s.holders = in.holders
-	in.quietFor = r.quiet(s)
+	in.quietFor = r.quiet(s, in.need)
 	return in
 }
 
-// quiet keeps since when no old reader was seen, and returns for how long.
-func (r *Reconciler) quiet(s *scope) time.Duration {
+// prove asks every API server whether the fence stands there.
+func (r *Reconciler) prove(ctx context.Context, s *scope, version int64) error {
+	return proveFence(ctx, r.Config, r.Live, proof{namespace: s.obj.Namespace, series: s.obj.Spec.Series, version: version,
+		secrets: s.db.Spec.Readers.Secrets})
+}
+
+// quiet keeps since when nobody below a version was seen, and returns for how long.
+func (r *Reconciler) quiet(s *scope, need int64) time.Duration {
 	if len(s.holders) > 0 {
 		s.obj.Status.QuietSince = nil
 		return 0
 	}
-	if s.obj.Status.QuietSince == nil {
+	if s.obj.Status.QuietSince == nil || s.obj.Status.QuietBelow != need {
 		now := metav1.NewTime(r.Clock.Now())
-		s.obj.Status.QuietSince = &now
+		s.obj.Status.QuietSince, s.obj.Status.QuietBelow = &now, need
 	}
 	return r.Clock.Since(s.obj.Status.QuietSince.Time)
 }
@@ -263,7 +273,7 @@ func (r *Reconciler) hold(ctx context.Context, s *scope, runner *run.Runner, in 
 	}
 	if !in.audit {
 		err := proveFenceWithin(ctx, proofLimit, func(ctx context.Context) error {
-			return proveFence(ctx, r.Config, r.Live, s.obj.Namespace, in.series, s.state.Fence.Version)
+			return r.prove(ctx, s, s.state.Fence.Version)
 		})
 		if err != nil {
 			s.contract.reason, s.contract.after = ReasonFenceNotStanding, 15*time.Second

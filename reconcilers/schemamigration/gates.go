@@ -80,8 +80,8 @@ func (r *Reconciler) openGate(ctx context.Context, p *corev1.Pod) error {
 		return err
 	}
 	err = r.Client.Patch(ctx, p, client.RawPatch(types.JSONPatchType, patch))
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // gone, or changed meanwhile: the watch brings it back
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
+		return nil // gone, or its gates changed meanwhile (a failed test is Invalid, a policy's refusal Forbidden): the watch brings it back
 	}
 	return err
 }

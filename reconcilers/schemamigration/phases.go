@@ -11,6 +11,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
+	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/migrations/schema/journal"
 	"github.com/interlock-dev/interlock/migrations/schema/plan"
 	"github.com/interlock-dev/interlock/migrations/schema/postgres"
@@ -28,6 +29,12 @@ func (r *Reconciler) connect(ctx context.Context, s *scope) error {
 		return databaseHalt(s, err)
 	}
 	s.conn = conn
+	if s.identity, err = postgres.ReadIdentity(ctx, conn); err != nil {
+		return databaseHalt(s, err)
+	}
+	if s.identity.InRecovery {
+		return databaseHalt(s, &postgres.Error{Reason: postgres.Standby, Message: "the server is a standby and its journal may be old; name the primary in the connection"})
+	}
 	return nil
 }
 
@@ -115,6 +122,7 @@ func entryOf(s *scope) params.Entry {
 		Secrets:     s.db.Spec.Readers.Secrets,
 		Exempt:      s.db.Spec.Readers.ExemptServiceAccounts,
 		Enforcement: s.db.Spec.Enforcement,
+		Server:      params.Server{SystemIdentifier: s.identity.SystemIdentifier, Timeline: s.identity.Timeline},
 	}
 }
 
@@ -143,6 +151,17 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) error {
 		return err
 	}
 	defer closeRunner(runner)
+	return s.on(runner.Conn(), func() error { return r.runSteps(ctx, s, runner) })
+}
+
+// runSteps decides again, under the series' lock, and runs what is next until it is a contract step.
+func (r *Reconciler) runSteps(ctx context.Context, s *scope, runner *run.Runner) error {
+	if err := r.decide(ctx, s); err != nil {
+		return err
+	}
+	if err := recordVersions(ctx, s, runner); err != nil {
+		return err
+	}
 	for s.decision.Action == plan.ActionExpand || s.decision.Action == plan.ActionBackfill {
 		if err := r.applyStep(ctx, s, runner, *s.decision.Step); err != nil {
 			return err
@@ -155,7 +174,17 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// openRunner opens the one session that may change the series, and tells the journal which versions exist.
+// recordVersions tells the journal which versions the plan was made with. One that turns up below them later is
+// late; what lies above the target was not judged yet, and is not recorded.
+func recordVersions(ctx context.Context, s *scope, runner *run.Runner) error {
+	judged := slices.DeleteFunc(slices.Clone(s.files), func(f schema.File) bool { return f.Version > s.decision.Target })
+	if err := journal.RecordVersions(ctx, runner.Conn(), s.obj.Spec.Series, judged); err != nil {
+		return databaseHalt(s, err)
+	}
+	return nil
+}
+
+// openRunner opens the one session that may change the series.
 func (r *Reconciler) openRunner(ctx context.Context, s *scope) (*run.Runner, error) {
 	runner, err := run.Open(ctx, run.Options{
 		URI: s.uri, Series: s.obj.Spec.Series, ApplicationName: applicationName,
@@ -167,10 +196,6 @@ func (r *Reconciler) openRunner(ctx context.Context, s *scope) (*run.Runner, err
 	case errors.As(err, &busy):
 		return nil, retryLater(5*time.Second, ReasonBusy, err)
 	case err != nil:
-		return nil, databaseHalt(s, err)
-	}
-	if err := journal.RecordVersions(ctx, runner.Conn(), s.obj.Spec.Series, s.files); err != nil {
-		closeRunner(runner)
 		return nil, databaseHalt(s, err)
 	}
 	return runner, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/interlock-dev/interlock/migrations/schema/compat"
 	"github.com/interlock-dev/interlock/migrations/schema/journal"
 	"github.com/interlock-dev/interlock/migrations/schema/plan"
+	"github.com/interlock-dev/interlock/migrations/schema/postgres"
 )
 
 // scope is everything that one pass read and found out. Status is computed from it alone.
@@ -26,8 +27,9 @@ type scope struct {
 	steps   []plan.Step
 	digest  string
 
-	conn  *pgx.Conn
-	state journal.State
+	conn     *pgx.Conn
+	state    journal.State
+	identity postgres.Identity
 	// databaseNow is the database's clock at the time state was read.
 	databaseNow time.Time
 	decision    plan.Decision
@@ -52,6 +54,15 @@ func (s *scope) close() {
 	defer cancel()
 	_ = s.conn.Close(ctx)
 	s.conn = nil
+}
+
+// on makes a session the one that everything in a function reads through. What is decided for a runner has to
+// be read on its own session: during a failover another one may be another server.
+func (s *scope) on(conn *pgx.Conn, do func() error) error {
+	outer := s.conn
+	s.conn = conn
+	defer func() { s.conn = outer }()
+	return do()
 }
 
 // audit says whether the Database only reports.

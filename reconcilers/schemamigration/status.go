@@ -175,7 +175,7 @@ func (s *scope) markContracted() {
 		conditions.MarkFalse(s.obj, v1alpha1.ContractedCondition, ReasonContracting, "contract step %s is next", s.decision.Step.Name)
 	default:
 		conditions.MarkTrue(s.obj, v1alpha1.ContractedCondition, ReasonContracted, "every step up to %s@%d is applied", s.obj.Spec.Series, s.decision.Target)
-		s.obj.Status.QuietSince = nil
+		s.obj.Status.QuietSince, s.obj.Status.QuietBelow = nil, 0
 	}
 }
 

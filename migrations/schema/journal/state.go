@@ -39,6 +39,8 @@ type Step struct {
 	Assumptions string
 	// Detail is the failure, or what else is worth knowing.
 	Detail string
+	// Partial: some of its statements were begun outside a transaction, so half of it may be done.
+	Partial bool
 }
 
 // Runner is who works, or worked last, on a series.
@@ -129,8 +131,9 @@ func readRunner(ctx context.Context, q querier, series string) (Runner, error) {
 }
 
 func readSteps(ctx context.Context, q querier, series string) ([]Step, error) {
-	rows, err := q.Query(ctx, `SELECT version, name, checksum, phase, state, revision, started, finished, assumptions, detail
-		FROM interlock.steps WHERE series = $1 ORDER BY version`, series)
+	rows, err := q.Query(ctx, `SELECT version, name, checksum, phase, state, revision, started, finished, assumptions, detail,
+			EXISTS (SELECT FROM interlock.statements t WHERE t.series = s.series AND t.version = s.version)
+		FROM interlock.steps s WHERE series = $1 ORDER BY version`, series)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +141,7 @@ func readSteps(ctx context.Context, q querier, series string) ([]Step, error) {
 		var s Step
 		var finished *time.Time
 		err := row.Scan(&s.Version, &s.Name, &s.Checksum, &s.Phase, &s.State, &s.Revision, &s.Started, &finished,
-			&s.Assumptions, &s.Detail)
+			&s.Assumptions, &s.Detail, &s.Partial)
 		s.Finished = orZero(finished)
 		return s, err
 	})

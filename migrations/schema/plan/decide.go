@@ -78,8 +78,8 @@ func reached(in Input, target int64) (ready, contracted int64) {
 	ready, contracted = in.Baseline, in.Baseline
 	whole := true
 	for _, s := range in.Steps {
-		if s.Version > target {
-			break
+		if s.Version > target && !done(in, s.Version) {
+			break // what is applied above the target stays: going back takes nothing out of the database
 		}
 		if !done(in, s.Version) {
 			whole = false

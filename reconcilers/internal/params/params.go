@@ -22,6 +22,7 @@ import (
 // when the Database is gone, so that a fence outlives the object that described it.
 const (
 	secretsSuffix = ".secrets"
+	serverSuffix  = ".server"
 	exemptSuffix  = ".exempt"
 )
 
@@ -39,8 +40,27 @@ type Entry struct {
 	Secrets []string
 	// Exempt are service accounts whose pods may use the Secrets without a stamp.
 	Exempt []string
+	// Server that the entry was read from.
+	Server Server
 	// Enforcement decides which of the two params objects refuses and which one warns.
 	Enforcement v1alpha1.Enforcement
+}
+
+// Server says which history of which database an entry comes from.
+type Server struct {
+	SystemIdentifier string
+	// Timeline grows at every failover and restore.
+	Timeline int64
+}
+
+func (s Server) String() string { return fmt.Sprintf("%s/%d", s.SystemIdentifier, s.Timeline) }
+
+// outdated says whether a newer history of the same database was published before: then this one was read from
+// a server that was replaced, and knows less.
+func (s Server) outdated(published string) bool {
+	id, timeline, ok := strings.Cut(published, "/")
+	n, err := strconv.ParseInt(timeline, 10, 64)
+	return ok && err == nil && id == s.SystemIdentifier && n > s.Timeline
 }
 
 // Merge returns the data of a params object with the entry in it. It does not change its argument.
@@ -53,6 +73,7 @@ func Merge(data map[string]string, e Entry) map[string]string {
 	out[key+v1alpha1.ParamsReadySuffix] = strconv.FormatInt(e.Ready, 10)
 	out[key+v1alpha1.ParamsMinSuffix] = strconv.FormatInt(e.Min, 10)
 	out[key+v1alpha1.ParamsHintSuffix] = e.Hint
+	out[key+serverSuffix] = e.Server.String()
 	out[key+secretsSuffix] = ""
 	out[key+exemptSuffix] = ""
 	if e.Min > 0 {
@@ -67,7 +88,7 @@ func Remove(data map[string]string, series string) map[string]string {
 	out := maps.Clone(data)
 	key := v1alpha1.SeriesKey(series)
 	for _, suffix := range []string{
-		v1alpha1.ParamsReadySuffix, v1alpha1.ParamsMinSuffix, v1alpha1.ParamsHintSuffix, secretsSuffix, exemptSuffix,
+		v1alpha1.ParamsReadySuffix, v1alpha1.ParamsMinSuffix, v1alpha1.ParamsHintSuffix, secretsSuffix, exemptSuffix, serverSuffix,
 	} {
 		delete(out, key+suffix)
 	}
@@ -141,6 +162,10 @@ func (p Publisher) Publish(ctx context.Context, namespace string, entry func(con
 		e, err := entry(ctx)
 		if err != nil {
 			return err
+		}
+		if published := enforceMap.Data[v1alpha1.SeriesKey(e.Series)+serverSuffix]; e.Server.outdated(published) {
+			return fmt.Errorf("series %q was published from timeline %s of this database, and the server that answers is on timeline %d: it was replaced; name the present primary in the connection",
+				e.Series, published, e.Server.Timeline)
 		}
 		enforce, audit := split(e)
 		if changed, err = p.put(ctx, enforceMap, Merge(enforceMap.Data, enforce)); err != nil {

@@ -2,12 +2,14 @@ package readers
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/migrations/schema/postgres"
@@ -69,26 +71,46 @@ type verdict struct {
 	reason  string
 }
 
-// stamp judges labels and spec of a pod or a template.
-func (in Input) stamp(labels map[string]string, spec corev1.PodSpec) verdict {
-	if value, ok := labels[v1alpha1.StampLabel(in.Series)]; ok {
+// stamp judges a pod or a template. A stamp counts only where the admission policies guard it, which they do by
+// the fixed label, and only for the containers whose images it lists.
+func (in Input) stamp(meta metav1.ObjectMeta, spec corev1.PodSpec) verdict {
+	containers := podspec.ReaderContainers(spec, in.Readers.Secrets)
+	_, guarded := meta.Labels[v1alpha1.StampedLabel]
+	if value, ok := meta.Labels[v1alpha1.StampLabel(in.Series)]; ok {
 		version, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || version < 0 {
+		switch {
+		case err != nil || version < 0:
 			return verdict{reads: true, reason: fmt.Sprintf("its stamp %q is not a version", value)}
+		case !guarded:
+			return verdict{reads: true, reason: "its stamp lacks the label " + v1alpha1.StampedLabel + ", so nothing guards it"}
+		}
+		if name := uncovered(meta, containers); name != "" {
+			return verdict{reads: true, reason: fmt.Sprintf("its stamp does not speak for container %s, which takes a Secret of the database", name)}
 		}
 		return verdict{reads: true, version: version, reason: fmt.Sprintf("it was built for %s@%d", in.Series, version)}
 	}
-	if labels[v1alpha1.StampedLabel] != "" || slices.Contains(in.Readers.ExemptServiceAccounts, spec.ServiceAccountName) {
+	if guarded || slices.Contains(in.Readers.ExemptServiceAccounts, spec.ServiceAccountName) {
 		return verdict{}
 	}
-	if len(podspec.ReaderContainers(spec, in.Readers.Secrets)) > 0 {
+	if len(containers) > 0 {
 		return verdict{reads: true, reason: "it uses a Secret of the database and has no stamp, so it may read any version"}
 	}
 	return verdict{}
 }
 
+// uncovered returns a container whose image the stamp does not list; empty if there is none.
+func uncovered(meta metav1.ObjectMeta, containers map[string]string) string {
+	said := v1alpha1.ParseStampImages(meta.Annotations[v1alpha1.StampImagesAnnotation])
+	for _, name := range slices.Sorted(maps.Keys(containers)) {
+		if said[name] != containers[name] {
+			return name
+		}
+	}
+	return ""
+}
+
 func (in Input) template(t Template) (v1alpha1.Holder, bool) {
-	v := in.stamp(t.Pods.Labels, t.Pods.Spec)
+	v := in.stamp(t.Pods.ObjectMeta, t.Pods.Spec)
 	if !t.Active || !v.reads || v.version >= in.Need {
 		return v1alpha1.Holder{}, false
 	}
@@ -100,7 +122,7 @@ func (in Input) pod(p *corev1.Pod) (v1alpha1.Holder, bool) {
 	if finished(p) {
 		return v1alpha1.Holder{}, false
 	}
-	v := in.stamp(p.Labels, p.Spec)
+	v := in.stamp(p.ObjectMeta, p.Spec)
 	if !v.reads || v.version >= in.Need {
 		return v1alpha1.Holder{}, false
 	}
@@ -122,7 +144,7 @@ func (in Input) session(s postgres.Session) (v1alpha1.Holder, bool) {
 	case p == nil:
 		return v1alpha1.Holder{Kind: "Session", Name: name, Reason: "it comes from " + origin(s) +
 			" and belongs to no listed pod; end it, or name its role in the Database's readers.ignoreRoles"}, true
-	case in.stamp(p.Labels, p.Spec).reads, in.known(p):
+	case in.stamp(p.ObjectMeta, p.Spec).reads, in.known(p):
 		return v1alpha1.Holder{}, false
 	default:
 		return v1alpha1.Holder{Kind: "Session", Name: name, Reason: fmt.Sprintf(
