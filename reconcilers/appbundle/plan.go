@@ -102,6 +102,8 @@ func tooEarly(list []stamps.Stamp, views []seriesView) string {
 		raised := v.fence.State == v1alpha1.FenceProposed || v.fence.State == v1alpha1.FenceHeld
 		switch {
 		case v.audit:
+		case st.Version < v.fence.Committed:
+			return fmt.Sprintf("%s is built for %s@%d, and the contract step at %d was done meanwhile", st.Key, st.Series, st.Version, v.fence.Committed)
 		case st.Version > v.ready:
 			return fmt.Sprintf("%s is built for %s@%d, and the database is ready for %d", st.Key, st.Series, st.Version, v.ready)
 		case raised && st.Version < v.fence.Version:
@@ -125,7 +127,7 @@ func (r *Reconciler) plan(_ context.Context, s *scope) error {
 		if o.sm != nil {
 			ready = o.sm.Status.ReadyVersion
 		}
-		if message := twoStep(o.spec.Series, o.classes, ready, s.stamps.Stamps, s.runs); message != "" {
+		if message := twoStep(o.spec.Series, o.classes, ready, s.stamps.Stamps, s.runs()); message != "" {
 			return stall(ReasonTwoStep, "%s", message)
 		}
 	}
@@ -133,8 +135,9 @@ func (r *Reconciler) plan(_ context.Context, s *scope) error {
 	return nil
 }
 
-// runs says whether a workload is in the cluster already, so that its old pods run beside the new ones.
-func (s *scope) runs(key stamps.Key) bool { return s.live[key] != nil }
+// runs says whether anything of the bundle is in the cluster already, so that old pods run beside new ones; whatever
+// the workloads are called now.
+func (s *scope) runs() bool { return s.obj.Status.LastAppliedRevision != "" || len(s.live) > 0 }
 
 func describePlan(list []stamps.Stamp, tolerated []string) string {
 	if len(list) == 0 {

@@ -386,9 +386,12 @@ func TestUsedSeries(t *testing.T) {
 	sm := &v1alpha1.SchemaMigration{ObjectMeta: metav1.ObjectMeta{Namespace: b.ns, Name: "billing"}, Spec: v1alpha1.SchemaMigrationSpec{
 		DatabaseRef: v1alpha1.LocalReference{Name: "shop"}, Series: "billing", Inline: map[string]string{"1_a.sql": initSQL}}}
 	b.create(sm)
-	b.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: b.ns, Name: v1alpha1.ParamsName}, Data: map[string]string{"billing.ready": "3", "billing.min": "3"}})
+	b.changeStatus("billing", sm, func() {
+		sm.Status.Fence = v1alpha1.FenceStatus{State: v1alpha1.FenceProposed, Version: 7, Committed: 3}
+	})
+	// A fence that is only proposed may be withdrawn: code that starts meanwhile still meets the old shape.
 	b.wants(b.pass(), metav1.ConditionUnknown, ReasonSchemaNotReady, PhaseApply, "Deployment shop is built for billing@3, and the database is ready for 0")
-	b.changeStatus("billing", sm, func() { sm.Status.ReadyVersion = 5 })
+	b.changeStatus("billing", sm, func() { sm.Status.ReadyVersion, sm.Status.Fence.State = 7, v1alpha1.FenceCommitted })
 	b.pass()
 	if labels, _ := b.template(); labels["schema.interlock.dev/billing"] != "3" {
 		t.Errorf("stamped %v", labels)

@@ -65,7 +65,7 @@ func (r *Reconciler) stampInput(ctx context.Context, s *scope) (stamps.Input, er
 	for _, u := range s.used {
 		in.Series = append(in.Series, stamps.Series{
 			Name: u.name, Secrets: u.db.Spec.Readers.Secrets, Exempt: u.db.Spec.Readers.ExemptServiceAccounts,
-			Min: s.paramsMin(u.name), Release: released(u.sm, nil),
+			Min: u.sm.Status.Fence.Committed, Release: released(u.sm, nil),
 		})
 	}
 	for _, u := range inNamespace(s.objects, s.obj.Namespace) {

@@ -39,7 +39,7 @@ func TestTwoStep(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := twoStep("shop", classes, tt.ready, []stamps.Stamp{tt.stamp}, func(stamps.Key) bool { return tt.runs })
+			got := twoStep("shop", classes, tt.ready, []stamps.Stamp{tt.stamp}, tt.runs)
 			if (got != "") != tt.want || tt.want && !strings.Contains(got, "00002_relax.sql") {
 				t.Errorf("got %q, want refused %v", got, tt.want)
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/fluxcd/pkg/runtime/conditions"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -193,10 +194,31 @@ func (r *Reconciler) patchStatus(ctx context.Context, s *scope) error {
 	if equality.Semantic.DeepEqual(s.written.Status, s.obj.Status) {
 		return nil
 	}
-	if err := r.Client.Status().Patch(ctx, s.obj.DeepCopy(), client.MergeFrom(s.written), client.FieldOwner(v1alpha1.FieldOwner)); err != nil {
+	err := r.tryPatch(ctx, s)
+	if !apierrors.IsConflict(err) {
 		return err
 	}
-	s.written = s.obj.DeepCopy()
+	// Somebody changed the object. If it was not its status, as with an annotation, what was found out still holds.
+	live := &v1alpha1.SchemaMigration{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(s.obj), live); err != nil {
+		return err
+	}
+	if !equality.Semantic.DeepEqual(live.Status, s.written.Status) {
+		return err
+	}
+	s.written.ResourceVersion = live.ResourceVersion
+	return r.tryPatch(ctx, s)
+}
+
+// tryPatch writes the status if nobody wrote the object since: an operator that was paused loses.
+func (r *Reconciler) tryPatch(ctx context.Context, s *scope) error {
+	next := s.obj.DeepCopy()
+	next.ResourceVersion = s.written.ResourceVersion
+	patch := client.MergeFromWithOptions(s.written, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldOwner)); err != nil {
+		return err
+	}
+	s.written = next
 	return nil
 }
 

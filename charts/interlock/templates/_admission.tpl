@@ -185,6 +185,28 @@ Which images the stamps speak for. Needs the variables annotations and spec.
 {{- end -}}
 
 {{/*
+Containers that take a fenced Secret although the stamp does not speak for their image. The argument is the CEL
+condition under which the object is stamped at all.
+*/}}
+{{- define "interlock.admission.uncoveredVariable" -}}
+- name: uncovered
+  expression: >-
+    !({{ . }}) || size(variables.fenced) == 0 || variables.exempt ? []
+    : variables.containers.filter(c, !variables.images.exists(p, p.startsWith(c.name + '='))
+    && ({{ include "interlock.admission.takesByEnv" . | nindent 4 | trim }}
+    || {{ include "interlock.admission.takesByMount" . }}))
+{{- end -}}
+
+{{- define "interlock.admission.uncoveredValidation" -}}
+- expression: "size(variables.uncovered) == 0"
+  reason: Forbidden
+  message: "interlock: image: a container takes a fenced Secret, but the stamp does not speak for its image."
+  messageExpression: >-
+    'interlock: image: container ' + variables.uncovered[0].name
+    + ' takes a Secret of a database with a contracted schema, but the annotation schema.interlock.dev/images does not list its image, so the stamp does not speak for it. List it there, with the image.'
+{{- end -}}
+
+{{/*
 Validations of stamps and images that pods and templates share. The argument is the word for the object. The
 text before the second colon is stable: Interlock recognises "interlock: fence:" when it proves a fence.
 */}}

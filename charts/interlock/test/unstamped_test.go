@@ -167,3 +167,27 @@ func TestLargeSpecsFitTheBudget(t *testing.T) {
 		})
 	}
 }
+
+// A stamp speaks for the images that it lists: a stamped pod with another container that takes a fenced Secret is
+// refused, whoever makes the pod.
+func TestStampedPodWithAnotherReader(t *testing.T) {
+	ns := newNamespace(t, nil)
+	publish(t, ns, v1alpha1.ParamsName, with(params("shop", 7, 5), v1alpha1.ParamsFencedSecrets, "shop-app"))
+	admin, _ := as(t, "")
+	both := v1alpha1.FormatStampImages(map[string]string{"shop": "reg.test/shop:7", "sidecar": "reg.test/shop:1"})
+	const refused = "interlock: image: container sidecar takes a Secret of a database with a contracted schema"
+	tests := map[string]struct {
+		template corev1.PodTemplateSpec
+		want     string
+	}{
+		"by env":                    {stampedTemplate("7", sidecar(takesByEnv)), refused},
+		"by a volume":               {stampedTemplate("7", sidecar(takesByVolume)), refused},
+		"the stamp speaks for both": {stampedTemplate("7", sidecar(takesByEnv), images(both)), ""},
+		"a sidecar without it":      {stampedTemplate("7", sidecar()), ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			check(t, admin.Create(t.Context(), podFrom(ns, "pod", tt.template), client.DryRunAll), tt.want)
+		})
+	}
+}

@@ -227,7 +227,21 @@ func (in Input) unchanged(s Series, t *Template, readers map[string]string) (sam
 		return false, 0, false
 	}
 	version, err := parseVersion(live.Labels[v1alpha1.StampLabel(s.Name)])
+	if err == nil && !speaksFor(live, readers) {
+		return false, 0, false // a container began to read: the stamp was decided without it
+	}
 	return true, version, err == nil
+}
+
+// speaksFor says whether the stamps of a template were decided with these reader images.
+func speaksFor(t *Template, readers map[string]string) bool {
+	said := v1alpha1.ParseStampImages(t.Annotations[v1alpha1.StampImagesAnnotation])
+	for name, image := range readers {
+		if said[name] != image {
+			return false
+		}
+	}
+	return true
 }
 
 // imagesOf returns the images that a template has for the named containers.

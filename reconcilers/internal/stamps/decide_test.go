@@ -123,6 +123,12 @@ func TestDecide(t *testing.T) {
 			live:      live(deployment("shop", reads("app", "app:1"), plain("proxy", "proxy:1")).with(shopLabel, "3").says("app=app:1")),
 			want:      map[string]string{"shop": "shop@3"}, wantImages: map[string]string{"shop": "app=app:1"},
 		},
+		"a container that begins to read is counted, though its image did not change": {
+			series:    []Series{shop(map[string]int64{"app:12": 12, "proxy:5": 5})},
+			templates: []*Template{deployment("shop", reads("app", "app:12"), reads("proxy", "proxy:5"))},
+			live:      live(deployment("shop", reads("app", "app:12"), plain("proxy", "proxy:5")).with(shopLabel, "12").says("app=app:12")),
+			want:      map[string]string{"shop": "shop@5"}, wantImages: map[string]string{"shop": "app=app:12,proxy=proxy:5"},
+		},
 		"a changed reader image is stamped anew": {
 			series:    []Series{shop(map[string]int64{"app:2": 5})},
 			templates: []*Template{deployment("shop", reads("app", "app:2"))},
