@@ -108,7 +108,7 @@ func (t target) current(l layout) bool {
 // tells beforehand what that is and how long it takes, and what it does at least
 // every 15 seconds.
 func Build(ctx context.Context, o Options) error {
-	l, err := newLayout(o.Root)
+	l, err := layoutOf(o.Root)
 	if err != nil {
 		return err
 	}
