@@ -48,7 +48,12 @@ func TestOperatorKilledTenTimes(t *testing.T) {
 func TestDatabaseRestartedDuringChange(t *testing.T) {
 	s, _ := guarded(t)
 	control := crash(t, s, 0)
-	must(t, s.ReplaceDatabase(t.Context())) // the kubelet would wait before it restarts the same container again
+	// The kubelet would wait before it restarts the same container again. The new one has another address, which the
+	// shop learns when requests fail.
+	must(t, s.ReplaceDatabase(t.Context()))
+	l := startLoad(t, s)
+	time.Sleep(10 * time.Second)
+	l.Stop()
 
 	commit, err := s.Push(t.Context(), 2, "The change")
 	must(t, err)
@@ -59,7 +64,7 @@ func TestDatabaseRestartedDuringChange(t *testing.T) {
 	if slack := 3 * time.Second; during > control+slack {
 		t.Errorf("with the change requests failed until %s after the database was back, without it until %s", during, control)
 	}
-	l := startLoad(t, s)
+	l = startLoad(t, s)
 	time.Sleep(3 * time.Second)
 	assertUnharmed(t, s, l)
 	assertContracted(t, s)

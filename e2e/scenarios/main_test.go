@@ -114,7 +114,7 @@ func empty(t *testing.T) *harness.Shop {
 func bundle(t *testing.T, s *harness.Shop, edits ...func(*v1alpha1.AppBundle)) {
 	t.Helper()
 	must(t, s.ApplyBundle(t.Context(), func(b *v1alpha1.AppBundle) {
-		b.Spec.Interval.Duration = 10 * time.Second
+		b.Spec.Interval.Duration = 5 * time.Second
 		b.Spec.Timeout.Duration = 40 * time.Second
 		for _, edit := range edits {
 			edit(b)
