@@ -47,7 +47,7 @@ func (r *Reconciler) announce(ctx context.Context, s *scope) error {
 	message := fmt.Sprintf("%s is on its way", s.revision)
 	conditions.MarkReconciling(s.obj, ReasonProgressing, "%s", message)
 	conditions.MarkUnknown(s.obj, v1alpha1.ReadyCondition, ReasonProgressing, "%s", message)
-	return s.patchStatus(ctx)
+	return s.status.Write(ctx, s.obj)
 }
 
 // expand hands the migrations to a SchemaMigration for each series, and waits until code of this revision may start.

@@ -7,7 +7,6 @@ import (
 
 	fluxmeta "github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/jitter"
-	"github.com/fluxcd/pkg/runtime/patch"
 	"github.com/fluxcd/pkg/runtime/predicates"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/client-go/rest"
@@ -24,6 +23,7 @@ import (
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/reconcilers/internal/gitsource"
 	"github.com/interlock-dev/interlock/reconcilers/internal/stamps"
+	"github.com/interlock-dev/interlock/reconcilers/internal/statuswriter"
 )
 
 // Reconciler reconciles AppBundles.
@@ -118,7 +118,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			return ctrl.Result{}, client.IgnoreNotFound(err)
 		}
 	}
-	s := &scope{obj: obj, before: obj.DeepCopy(), patcher: patch.NewSerialPatcher(obj, r.Client)}
+	s := &scope{obj: obj, before: obj.DeepCopy(), status: statuswriter.New(r.Client, r.Live, obj,
+		func(b *v1alpha1.AppBundle) any { return b.Status })}
 	var err error
 	if obj.DeletionTimestamp.IsZero() {
 		err = r.runPhases(ctx, s)
@@ -129,7 +130,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 	}
 	r.summarise(s, err)
-	if patchErr := s.patchStatus(ctx); patchErr != nil {
+	if patchErr := s.status.Write(ctx, s.obj); patchErr != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(patchErr)
 	}
 	r.emitEvents(s)

@@ -20,7 +20,7 @@ func (r *Reconciler) applyWorkloads(ctx context.Context, s *scope) error {
 	s.desired = apply.Inventory(s.objects)
 	if union := apply.Union(s.obj.Status.Inventory, s.desired); !slices.Equal(union, s.obj.Status.Inventory) {
 		s.obj.Status.Inventory = union
-		if err := s.patchStatus(ctx); err != nil {
+		if err := s.status.Write(ctx, s.obj); err != nil {
 			return err
 		}
 	}
@@ -72,7 +72,7 @@ func (r *Reconciler) settle(ctx context.Context, s *scope) error {
 }
 
 // settlingSince is when the wait for health began: when the revision was applied, or, later, when it ceased to be
-// healthy.
+// healthy. A revision that had its time already stays overdue until it is healthy.
 func (s *scope) settlingSince(now time.Time) time.Time {
 	since := now
 	if receipt := s.receiptOf(PhaseApply); receipt != nil {
@@ -83,6 +83,8 @@ func (s *scope) settlingSince(now time.Time) time.Time {
 	case ready == nil:
 	case ready.Status == metav1.ConditionTrue:
 		since = now
+	case ready.Reason == ReasonHealthCheckFailed && !ready.LastTransitionTime.Time.Before(since.Truncate(time.Second)):
+		return time.Time{}
 	case ready.LastTransitionTime.After(since):
 		since = ready.LastTransitionTime.Time
 	}

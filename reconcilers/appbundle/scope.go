@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fluxcd/pkg/runtime/patch"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -14,13 +13,14 @@ import (
 	"github.com/interlock-dev/interlock/reconcilers/internal/apply"
 	"github.com/interlock-dev/interlock/reconcilers/internal/gitsource"
 	"github.com/interlock-dev/interlock/reconcilers/internal/stamps"
+	"github.com/interlock-dev/interlock/reconcilers/internal/statuswriter"
 )
 
 // scope is everything that one pass read and found out. Status is computed from it alone.
 type scope struct {
-	obj     *v1alpha1.AppBundle
-	before  *v1alpha1.AppBundle
-	patcher *patch.SerialPatcher
+	obj    *v1alpha1.AppBundle
+	before *v1alpha1.AppBundle
+	status *statuswriter.Writer[*v1alpha1.AppBundle]
 
 	// phase that the pass is in, with when it began; the last one is where the pass ended.
 	phase string

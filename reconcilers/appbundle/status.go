@@ -1,13 +1,11 @@
 package appbundle
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
 	fluxmeta "github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/conditions"
-	"github.com/fluxcd/pkg/runtime/patch"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -96,13 +94,6 @@ func (s *scope) showDone() {
 		s.obj.Status.WaitingOn = clip(s.contracted.Message, 256)
 		s.after = min(s.after, contractPoll)
 	}
-}
-
-// patchStatus writes the object's status; nothing if nothing changed.
-func (s *scope) patchStatus(ctx context.Context) error {
-	return s.patcher.Patch(ctx, s.obj, patch.WithFieldOwner(v1alpha1.FieldOwner),
-		patch.WithOwnedConditions{Conditions: []string{v1alpha1.ReadyCondition, v1alpha1.ReconcilingCondition,
-			v1alpha1.StalledCondition, v1alpha1.ContractedCondition}})
 }
 
 // emitEvents tells of every condition that changed its status or reason in this pass, and of every new revision.

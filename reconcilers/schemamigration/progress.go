@@ -27,11 +27,11 @@ func (r *Reconciler) showProgress(ctx context.Context, s *scope, what string) er
 	conditions.Delete(s.obj, v1alpha1.StalledCondition)
 	if step.Phase == schema.PhaseContract && s.contractMayWait() {
 		conditions.MarkFalse(s.obj, v1alpha1.ContractedCondition, ReasonContracting, "%s", message)
-		return r.patchStatus(ctx, s)
+		return s.status.Write(ctx, s.obj)
 	}
 	conditions.MarkReconciling(s.obj, ReasonProgressing, "%s", message)
 	conditions.MarkFalse(s.obj, v1alpha1.ReadyCondition, ReasonProgressing, "%s", message)
-	return r.patchStatus(ctx, s)
+	return s.status.Write(ctx, s.obj)
 }
 
 // progressReporter passes a runner's progress on to status, at most once a second.

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
+	"github.com/interlock-dev/interlock/reconcilers/internal/statuswriter"
 )
 
 // Reconciler reconciles SchemaMigrations.
@@ -74,11 +75,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			return ctrl.Result{}, err
 		}
 	}
-	s := &scope{obj: obj, before: obj.DeepCopy(), written: obj.DeepCopy()}
+	s := &scope{obj: obj, before: obj.DeepCopy(), status: statuswriter.New(r.Client, r.Live, obj,
+		func(m *v1alpha1.SchemaMigration) any { return m.Status })}
 	defer s.close()
 	err := r.runPhases(ctx, s)
 	r.summarise(s, err)
-	if patchErr := r.patchStatus(ctx, s); patchErr != nil {
+	if patchErr := s.status.Write(ctx, s.obj); patchErr != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(patchErr)
 	}
 	r.emitEvents(s)

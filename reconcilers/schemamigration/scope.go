@@ -12,13 +12,15 @@ import (
 	"github.com/interlock-dev/interlock/migrations/schema/journal"
 	"github.com/interlock-dev/interlock/migrations/schema/plan"
 	"github.com/interlock-dev/interlock/migrations/schema/postgres"
+	"github.com/interlock-dev/interlock/reconcilers/internal/statuswriter"
 )
 
 // scope is everything that one pass read and found out. Status is computed from it alone.
 type scope struct {
 	obj *v1alpha1.SchemaMigration
-	// before is the object at the start of the pass, written as the API server has it.
-	before, written *v1alpha1.SchemaMigration
+	// before is the object at the start of the pass.
+	before *v1alpha1.SchemaMigration
+	status *statuswriter.Writer[*v1alpha1.SchemaMigration]
 
 	db      *v1alpha1.Database
 	uri     string

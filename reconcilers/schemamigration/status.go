@@ -1,7 +1,6 @@
 package schemamigration
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,10 +9,7 @@ import (
 	fluxmeta "github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/conditions"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/migrations/schema"
@@ -186,40 +182,6 @@ func (s *scope) receipt(now, started time.Time, phase, message string) {
 		Phase: phase, Revision: s.obj.Spec.Revision, Message: clip(message, 1024),
 		Time: metav1.NewTime(now), DurationMillis: now.Sub(started).Milliseconds(),
 	})
-}
-
-// patchStatus writes the status in one request, conditions and fields together, so that nobody sees a Ready
-// beside the version of another one. Nothing is written if nothing changed.
-func (r *Reconciler) patchStatus(ctx context.Context, s *scope) error {
-	if equality.Semantic.DeepEqual(s.written.Status, s.obj.Status) {
-		return nil
-	}
-	err := r.tryPatch(ctx, s)
-	if !apierrors.IsConflict(err) {
-		return err
-	}
-	// Somebody changed the object. If it was not its status, as with an annotation, what was found out still holds.
-	live := &v1alpha1.SchemaMigration{}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(s.obj), live); err != nil {
-		return err
-	}
-	if !equality.Semantic.DeepEqual(live.Status, s.written.Status) {
-		return err
-	}
-	s.written.ResourceVersion = live.ResourceVersion
-	return r.tryPatch(ctx, s)
-}
-
-// tryPatch writes the status if nobody wrote the object since: an operator that was paused loses.
-func (r *Reconciler) tryPatch(ctx context.Context, s *scope) error {
-	next := s.obj.DeepCopy()
-	next.ResourceVersion = s.written.ResourceVersion
-	patch := client.MergeFromWithOptions(s.written, client.MergeFromWithOptimisticLock{})
-	if err := r.Client.Status().Patch(ctx, next, patch, client.FieldOwner(v1alpha1.FieldOwner)); err != nil {
-		return err
-	}
-	s.written = next
-	return nil
 }
 
 // emitEvents tells of every condition that changed its status or reason in this pass.
