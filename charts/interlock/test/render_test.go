@@ -126,7 +126,7 @@ func TestDeployment(t *testing.T) {
 	}
 	digest := "sha256:" + strings.Repeat("0", 64)
 	pinned := deployment(t, map[string]any{"image": map[string]any{"digest": digest}})
-	if got := pinned.Spec.Template.Spec.Containers[0].Image; got != "ghcr.io/interlock-dev/interlock@"+digest {
+	if got := pinned.Spec.Template.Spec.Containers[0].Image; got != "registry.example.com/interlock@"+digest {
 		t.Errorf("image %q", got)
 	}
 }
