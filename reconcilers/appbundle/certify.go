@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/interlock-dev/interlock/reconcilers/internal/apply"
+	"github.com/interlock-dev/interlock/reconcilers/internal/halt"
 	"github.com/interlock-dev/interlock/reconcilers/internal/render"
 )
 
@@ -186,7 +187,7 @@ func (r *Reconciler) awaitCertificates(ctx context.Context, s *scope) error {
 		err := s.own.Client().Get(ctx, client.ObjectKey{Namespace: s.obj.Namespace, Name: c.secret}, u)
 		switch {
 		case meta.IsNoMatchError(err):
-			return retryLater(5*time.Second, ReasonCertManagerMissing, fmt.Errorf(
+			return halt.Retry(5*time.Second, ReasonCertManagerMissing, fmt.Errorf(
 				"spec.tls is set and the cluster has no cert-manager, so Ingresses wait for a certificate for %s; install cert-manager, or take spec.tls out", strings.Join(c.hosts, ", ")))
 		case apierrors.IsNotFound(err):
 			return wait(ReasonCertificateNotReady, "Certificate %s is not there; it is applied again", c.secret)

@@ -15,6 +15,7 @@ import (
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/migrations/schema/compat"
+	"github.com/interlock-dev/interlock/reconcilers/internal/halt"
 	"github.com/interlock-dev/interlock/reconcilers/internal/params"
 	"github.com/interlock-dev/interlock/reconcilers/internal/render"
 	"github.com/interlock-dev/interlock/reconcilers/internal/stamps"
@@ -56,7 +57,7 @@ func (r *Reconciler) readDatabase(ctx context.Context, namespace, name string) (
 	db := &v1alpha1.Database{}
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, db)
 	if apierrors.IsNotFound(err) {
-		return nil, retryLater(10*time.Second, ReasonDatabaseNotFound, fmt.Errorf(
+		return nil, halt.Retry(10*time.Second, ReasonDatabaseNotFound, fmt.Errorf(
 			"there is no Database %q in namespace %q; create it (it is not part of the bundle), or correct databaseRef", name, namespace))
 	}
 	return db, err
@@ -85,7 +86,7 @@ func (r *Reconciler) readUsed(ctx context.Context, s *scope) error {
 			}
 		}
 		if used.sm == nil {
-			return retryLater(10*time.Second, ReasonSeriesUnknown, fmt.Errorf(
+			return halt.Retry(10*time.Second, ReasonSeriesUnknown, fmt.Errorf(
 				"spec.uses: no SchemaMigration in namespace %q has the series %q; apply the bundle that owns it first, or correct the name", s.obj.Namespace, u.Series))
 		}
 		var err error

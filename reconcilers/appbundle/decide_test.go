@@ -13,6 +13,7 @@ import (
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/reconcilers/internal/apply"
+	"github.com/interlock-dev/interlock/reconcilers/internal/halt"
 	"github.com/interlock-dev/interlock/reconcilers/internal/stamps"
 )
 
@@ -150,8 +151,8 @@ func TestJudgeHealth(t *testing.T) {
 				}
 				return
 			}
-			var h *halt
-			if !errors.As(err, &h) || h.reason != tt.wantReason || h.waiting != tt.wantWaiting || !strings.Contains(h.message, tt.want) {
+			var h *halt.Halt
+			if !errors.As(err, &h) || h.Reason != tt.wantReason || h.Waiting != tt.wantWaiting || !strings.Contains(h.Message, tt.want) {
 				t.Errorf("got %+v", h)
 			}
 		})

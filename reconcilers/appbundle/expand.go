@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
+	"github.com/interlock-dev/interlock/reconcilers/internal/halt"
 	"github.com/interlock-dev/interlock/reconcilers/internal/render"
 	"github.com/interlock-dev/interlock/reconcilers/schemamigration"
 )
@@ -64,9 +65,9 @@ func (r *Reconciler) expand(ctx context.Context, s *scope) error {
 		}
 		switch {
 		case v.stalled:
-			return &halt{reason: ReasonSchemaStalled, message: v.message, stalled: true}
+			return &halt.Halt{Reason: ReasonSchemaStalled, Message: v.message, Stalled: true}
 		case v.failed:
-			return retryLater(soon, ReasonSchemaNotReady, errors.New(v.message))
+			return halt.Retry(soon, ReasonSchemaNotReady, errors.New(v.message))
 		case !v.ready:
 			return wait(ReasonSchemaNotReady, "%s", v.message)
 		}

@@ -15,6 +15,7 @@ import (
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/reconcilers/internal/apply"
 	"github.com/interlock-dev/interlock/reconcilers/internal/gitsource"
+	"github.com/interlock-dev/interlock/reconcilers/internal/halt"
 	"github.com/interlock-dev/interlock/reconcilers/internal/render"
 )
 
@@ -61,7 +62,7 @@ func namingSecret(err error, ref *v1alpha1.LocalReference) error {
 	}
 	switch git.Reason {
 	case gitsource.AuthenticationFailed, gitsource.CredentialsInvalid, gitsource.CertificateUntrusted:
-		return retryLater(10*time.Second, string(git.Reason), fmt.Errorf("%w (it is Secret %q)", err, ref.Name))
+		return halt.Retry(10*time.Second, string(git.Reason), fmt.Errorf("%w (it is Secret %q)", err, ref.Name))
 	}
 	return err
 }
@@ -75,7 +76,7 @@ func (r *Reconciler) gitSecret(ctx context.Context, s *scope) (map[string][]byte
 	secret := &corev1.Secret{}
 	err := r.Live.Get(ctx, client.ObjectKey{Namespace: s.obj.Namespace, Name: ref.Name}, secret)
 	if apierrors.IsNotFound(err) {
-		return nil, retryLater(10*time.Second, ReasonSecretNotFound, fmt.Errorf(
+		return nil, halt.Retry(10*time.Second, ReasonSecretNotFound, fmt.Errorf(
 			"there is no Secret %q in namespace %q; create it with username and password, or bearerToken, or correct spec.git.secretRef", ref.Name, s.obj.Namespace))
 	}
 	return secret.Data, err
@@ -139,7 +140,7 @@ func (r *Reconciler) renderHead(s *scope) (render.Result, error) {
 		if err := r.source.Forget(string(s.obj.UID)); err != nil {
 			return render.Result{}, err
 		}
-		return render.Result{}, retryLater(soon, string(gitsource.FetchFailed), err)
+		return render.Result{}, halt.Retry(soon, string(gitsource.FetchFailed), err)
 	}
 	if err != nil {
 		return render.Result{}, err

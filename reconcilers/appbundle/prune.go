@@ -17,6 +17,7 @@ import (
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/reconcilers/internal/apply"
+	"github.com/interlock-dev/interlock/reconcilers/internal/halt"
 	"github.com/interlock-dev/interlock/reconcilers/internal/render"
 )
 
@@ -33,7 +34,7 @@ func (r *Reconciler) prune(ctx context.Context, s *scope) error {
 	}
 	s.obj.Status.Inventory = apply.Union(survivors, s.desired)
 	if err != nil {
-		return retryLater(10*time.Second, ReasonPruneFailed, fmt.Errorf("%d objects that left the bundle can not be deleted: %w", len(survivors), err))
+		return halt.Retry(10*time.Second, ReasonPruneFailed, fmt.Errorf("%d objects that left the bundle can not be deleted: %w", len(survivors), err))
 	}
 	if err := r.pruneOwn(ctx, s); err != nil {
 		return err
@@ -127,7 +128,7 @@ func (r *Reconciler) finalize(ctx context.Context, s *scope) (bool, error) {
 		var survivors []v1alpha1.InventoryEntry
 		if _, survivors, err = s.applier.Delete(ctx, s.obj.Status.Inventory); err != nil {
 			s.obj.Status.Inventory = survivors
-			return false, retryLater(10*time.Second, ReasonPruneFailed, fmt.Errorf(
+			return false, halt.Retry(10*time.Second, ReasonPruneFailed, fmt.Errorf(
 				"the bundle is deleted, and %d of its objects can not be: %w; to leave them, set spec.prune to false", len(survivors), err))
 		}
 	}

@@ -2,11 +2,11 @@ package appbundle
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/interlock-dev/interlock/reconcilers/internal/apply"
 	"github.com/interlock-dev/interlock/reconcilers/internal/gitsource"
+	"github.com/interlock-dev/interlock/reconcilers/internal/halt"
 	"github.com/interlock-dev/interlock/reconcilers/internal/render"
 )
 
@@ -87,57 +87,34 @@ const (
 // EventDriftCorrected is the reason of the event that tells of objects that were not as Git has them.
 const EventDriftCorrected = "DriftCorrected"
 
-// halt ends a pass with a reason. It is loud or quiet by what can help: a stalled one waits for a change of the spec,
-// the source or a referred object; another one is tried again after a while.
-type halt struct {
-	reason  string
-	message string
-	stalled bool
-	// waiting: nothing is wrong, the pass is just not over.
-	waiting bool
-	after   time.Duration
-	cause   error
-}
-
-func (h *halt) Error() string { return h.reason + ": " + h.message }
-func (h *halt) Unwrap() error { return h.cause }
-
-// stall ends a pass until the source or the spec changes; after 0 it is looked at again at the interval.
-func stall(reason, format string, args ...any) error {
-	return &halt{reason: reason, message: fmt.Sprintf(format, args...), stalled: true}
-}
-
-func retryLater(after time.Duration, reason string, cause error) error {
-	return &halt{reason: reason, message: cause.Error(), after: after, cause: cause}
-}
+// stall ends a pass until the source or the spec changes; it is looked at again at the interval.
+func stall(reason, format string, args ...any) error { return halt.Stall(0, reason, format, args...) }
 
 // wait ends a pass that goes on soon.
-func wait(reason, format string, args ...any) error {
-	return &halt{reason: reason, message: fmt.Sprintf(format, args...), waiting: true, after: soon}
-}
+func wait(reason, format string, args ...any) error { return halt.Wait(soon, reason, format, args...) }
 
 // asHalt returns how a pass ended; an error that no package explained is the API server's and is tried again.
-func asHalt(err error) *halt {
-	var h *halt
+func asHalt(err error) *halt.Halt {
+	var h *halt.Halt
 	if errors.As(err, &h) {
 		return h
 	}
 	var git *gitsource.Error
 	if errors.As(err, &git) {
 		stalled := git.Reason == gitsource.URLInvalid || git.Reason == gitsource.SourceTooLarge
-		return &halt{reason: string(git.Reason), message: git.Message, stalled: stalled, after: 10 * time.Second, cause: err}
+		return &halt.Halt{Reason: string(git.Reason), Message: git.Message, Stalled: stalled, After: 10 * time.Second, Cause: err}
 	}
 	var rendered *render.Error
 	if errors.As(err, &rendered) {
-		return &halt{reason: string(rendered.Reason), message: rendered.Message, stalled: true, cause: err}
+		return &halt.Halt{Reason: string(rendered.Reason), Message: rendered.Message, Stalled: true, Cause: err}
 	}
 	var kind *render.KindError
 	if errors.As(err, &kind) {
-		return &halt{reason: string(apply.KindUnknown), message: kind.Error(), after: 10 * time.Second, cause: err}
+		return &halt.Halt{Reason: string(apply.KindUnknown), Message: kind.Error(), After: 10 * time.Second, Cause: err}
 	}
 	var applied *apply.Error
 	if errors.As(err, &applied) {
-		return &halt{reason: string(applied.Reason), message: applied.Message, after: 10 * time.Second, cause: err}
+		return &halt.Halt{Reason: string(applied.Reason), Message: applied.Message, After: 10 * time.Second, Cause: err}
 	}
-	return &halt{reason: ReasonClusterError, message: err.Error(), after: 5 * time.Second, cause: err}
+	return &halt.Halt{Reason: ReasonClusterError, Message: err.Error(), After: 5 * time.Second, Cause: err}
 }

@@ -12,6 +12,7 @@ import (
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/reconcilers/internal/apply"
+	"github.com/interlock-dev/interlock/reconcilers/internal/halt"
 )
 
 // applyWorkloads applies everything but Ingresses: definitions, configuration, and, when their stamps may start, the
@@ -100,10 +101,10 @@ func judgeHealth(unhealthy []apply.Unhealthy, elapsed, timeout time.Duration) er
 	failed := slices.DeleteFunc(slices.Clone(unhealthy), func(u apply.Unhealthy) bool { return !u.Failed })
 	switch {
 	case len(failed) > 0:
-		return &halt{reason: ReasonHealthCheckFailed, message: describeUnhealthy(failed), after: 5 * time.Second}
+		return &halt.Halt{Reason: ReasonHealthCheckFailed, Message: describeUnhealthy(failed), After: 5 * time.Second}
 	case elapsed >= timeout:
-		return &halt{reason: ReasonHealthCheckFailed, after: 5 * time.Second,
-			message: fmt.Sprintf("not healthy after %s: %s; it is waited for further, a newer revision takes over at once", timeout, describeUnhealthy(unhealthy))}
+		return &halt.Halt{Reason: ReasonHealthCheckFailed, After: 5 * time.Second,
+			Message: fmt.Sprintf("not healthy after %s: %s; it is waited for further, a newer revision takes over at once", timeout, describeUnhealthy(unhealthy))}
 	}
 	return wait(ReasonSettling, "%s", describeUnhealthy(unhealthy))
 }

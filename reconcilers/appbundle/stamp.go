@@ -16,6 +16,7 @@ import (
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/reconcilers/internal/gitsource"
+	"github.com/interlock-dev/interlock/reconcilers/internal/halt"
 	"github.com/interlock-dev/interlock/reconcilers/internal/podspec"
 	"github.com/interlock-dev/interlock/reconcilers/internal/render"
 	"github.com/interlock-dev/interlock/reconcilers/internal/stamps"
@@ -159,7 +160,7 @@ func (r *Reconciler) learn(ctx context.Context, s *scope, result stamps.Result) 
 		}
 		k, err := r.Images.Known(ctx, o.db, name)
 		if err != nil {
-			return retryLater(5*time.Second, ReasonDatabaseUnavailable, fmt.Errorf("Database %q: %w", o.db.Name, err))
+			return halt.Retry(5*time.Second, ReasonDatabaseUnavailable, fmt.Errorf("Database %q: %w", o.db.Name, err))
 		}
 		known[name] = k
 		for image, version := range k.Images {
@@ -218,7 +219,7 @@ func (r *Reconciler) remember(ctx context.Context, s *scope, o *ownedSeries, kno
 	}
 	held, err := r.Images.Record(ctx, o.db, o.spec.Series, images)
 	if err != nil {
-		return retryLater(5*time.Second, ReasonDatabaseUnavailable, fmt.Errorf("Database %q: %w", o.db.Name, err))
+		return halt.Retry(5*time.Second, ReasonDatabaseUnavailable, fmt.Errorf("Database %q: %w", o.db.Name, err))
 	}
 	for image, version := range held {
 		v := why[image]

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
+	"github.com/interlock-dev/interlock/reconcilers/internal/halt"
 )
 
 // contractPoll is how often a bundle whose contract step waits is looked at, beside being told of changes.
@@ -61,26 +62,26 @@ func (s *scope) showSuspended() {
 }
 
 // showHalt tells how a pass ended early.
-func (s *scope) showHalt(h *halt) {
-	s.after = h.after
+func (s *scope) showHalt(h *halt.Halt) {
+	s.after = h.After
 	if s.after == 0 {
 		s.after = s.interval()
 	}
-	message := clip(h.message, 8192)
-	s.obj.Status.WaitingOn = clip(h.message, 256)
+	message := clip(h.Message, 8192)
+	s.obj.Status.WaitingOn = clip(h.Message, 256)
 	switch {
-	case h.waiting:
+	case h.Waiting:
 		conditions.Delete(s.obj, v1alpha1.StalledCondition)
-		conditions.MarkReconciling(s.obj, h.reason, "%s", message)
-		conditions.MarkUnknown(s.obj, v1alpha1.ReadyCondition, h.reason, "%s", message)
-	case h.stalled:
+		conditions.MarkReconciling(s.obj, h.Reason, "%s", message)
+		conditions.MarkUnknown(s.obj, v1alpha1.ReadyCondition, h.Reason, "%s", message)
+	case h.Stalled:
 		conditions.Delete(s.obj, v1alpha1.ReconcilingCondition)
-		conditions.MarkStalled(s.obj, h.reason, "%s", message)
-		conditions.MarkFalse(s.obj, v1alpha1.ReadyCondition, h.reason, "%s", message)
+		conditions.MarkStalled(s.obj, h.Reason, "%s", message)
+		conditions.MarkFalse(s.obj, v1alpha1.ReadyCondition, h.Reason, "%s", message)
 	default:
 		conditions.Delete(s.obj, v1alpha1.StalledCondition)
-		conditions.MarkReconciling(s.obj, h.reason, "%s", message)
-		conditions.MarkFalse(s.obj, v1alpha1.ReadyCondition, h.reason, "%s", message)
+		conditions.MarkReconciling(s.obj, h.Reason, "%s", message)
+		conditions.MarkFalse(s.obj, v1alpha1.ReadyCondition, h.Reason, "%s", message)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 
 	fluxmeta "github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/conditions"
-	"github.com/fluxcd/pkg/runtime/patch"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/record"
@@ -22,6 +21,7 @@ import (
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 	"github.com/interlock-dev/interlock/migrations/schema/postgres"
 	"github.com/interlock-dev/interlock/reconcilers/internal/secretkey"
+	"github.com/interlock-dev/interlock/reconcilers/internal/statuswriter"
 )
 
 // Reasons of the condition Ready, beside those of migrations/schema/postgres.
@@ -74,11 +74,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 	before := conditions.Get(obj, v1alpha1.ReadyCondition)
-	patcher := patch.NewSerialPatcher(obj, r.Client)
+	status := statuswriter.New(r.Client, r.Live, obj, func(d *v1alpha1.Database) any { return d.Status })
 	seen, err := r.look(ctx, obj)
 	after := summarise(obj, seen, err)
-	if err := patcher.Patch(ctx, obj, patch.WithStatusObservedGeneration{}, patch.WithFieldOwner(v1alpha1.FieldOwner),
-		patch.WithOwnedConditions{Conditions: []string{v1alpha1.ReadyCondition, v1alpha1.ReconcilingCondition}}); err != nil {
+	if err := status.Write(ctx, obj); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	r.emitEvent(obj, before)

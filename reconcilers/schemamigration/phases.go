@@ -16,6 +16,7 @@ import (
 	"github.com/interlock-dev/interlock/migrations/schema/plan"
 	"github.com/interlock-dev/interlock/migrations/schema/postgres"
 	"github.com/interlock-dev/interlock/migrations/schema/run"
+	"github.com/interlock-dev/interlock/reconcilers/internal/halt"
 	"github.com/interlock-dev/interlock/reconcilers/internal/params"
 )
 
@@ -45,7 +46,7 @@ func databaseHalt(s *scope, err error) error {
 	if errors.As(err, &pe) {
 		reason = string(pe.Reason)
 	}
-	return retryLater(5*time.Second, reason, fmt.Errorf("Database %q: %w", s.db.Name, err))
+	return halt.Retry(5*time.Second, reason, fmt.Errorf("Database %q: %w", s.db.Name, err))
 }
 
 // decide reads the journal and decides what is next.
@@ -140,7 +141,7 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) error {
 		return nil
 	}
 	if s.obj.Spec.Suspend {
-		return wait(settled, ReasonSuspended, "step %s waits: spec.suspend is set", s.decision.Step.Name)
+		return halt.Wait(settled, ReasonSuspended, "step %s waits: spec.suspend is set", s.decision.Step.Name)
 	}
 	s.running = s.decision.Step
 	if err := r.showProgress(ctx, s, "starts"); err != nil {
@@ -194,7 +195,7 @@ func (r *Reconciler) openRunner(ctx context.Context, s *scope) (*run.Runner, err
 	var busy *run.BusyError
 	switch {
 	case errors.As(err, &busy):
-		return nil, retryLater(5*time.Second, ReasonBusy, err)
+		return nil, halt.Retry(5*time.Second, ReasonBusy, err)
 	case err != nil:
 		return nil, databaseHalt(s, err)
 	}
@@ -236,11 +237,11 @@ func stepHalt(s *scope, step plan.Step, err error) error {
 	var pe *postgres.Error
 	switch {
 	case errors.As(err, &locked):
-		return retryLater(5*time.Second, ReasonLocked, err)
+		return halt.Retry(5*time.Second, ReasonLocked, err)
 	case errors.As(err, &pe):
 		return databaseHalt(s, err)
 	default:
-		return retryLater(15*time.Second, ReasonStepFailed, fmt.Errorf("step %s failed: %w; correct the file, or what it stumbled over: it is tried again", step.Name, err))
+		return halt.Retry(15*time.Second, ReasonStepFailed, fmt.Errorf("step %s failed: %w; correct the file, or what it stumbled over: it is tried again", step.Name, err))
 	}
 }
 

@@ -2,8 +2,9 @@ package schemamigration
 
 import (
 	"errors"
-	"fmt"
 	"time"
+
+	"github.com/interlock-dev/interlock/reconcilers/internal/halt"
 )
 
 // Reasons of the condition Ready, beside those of refused plans (migrations/schema/plan) and of a database
@@ -40,38 +41,18 @@ const (
 	ReasonClusterError = "ClusterError"
 )
 
-// halt ends a pass with a reason. It is loud or quiet by what can help: a stalled one waits for a change of
-// the spec, the source or a referred object; another one is tried again after a while.
-type halt struct {
-	reason  string
-	message string
-	stalled bool
-	// waiting: nothing is wrong, the pass is just not over.
-	waiting bool
-	after   time.Duration
-	cause   error
-}
-
-func (h *halt) Error() string { return h.reason + ": " + h.message }
-func (h *halt) Unwrap() error { return h.cause }
+// stalledInterval is how often a migration that needs a change is looked at all the same.
+const stalledInterval = 30 * time.Second
 
 func stall(reason, format string, args ...any) error {
-	return &halt{reason: reason, message: fmt.Sprintf(format, args...), stalled: true, after: 30 * time.Second}
-}
-
-func retryLater(after time.Duration, reason string, cause error) error {
-	return &halt{reason: reason, message: cause.Error(), after: after, cause: cause}
-}
-
-func wait(after time.Duration, reason, format string, args ...any) error {
-	return &halt{reason: reason, message: fmt.Sprintf(format, args...), waiting: true, after: after}
+	return halt.Stall(stalledInterval, reason, format, args...)
 }
 
 // asHalt returns how a pass ended; an error of the API server is tried again.
-func asHalt(err error) *halt {
-	var h *halt
+func asHalt(err error) *halt.Halt {
+	var h *halt.Halt
 	if errors.As(err, &h) {
 		return h
 	}
-	return &halt{reason: ReasonClusterError, message: err.Error(), after: 5 * time.Second, cause: err}
+	return &halt.Halt{Reason: ReasonClusterError, Message: err.Error(), After: 5 * time.Second, Cause: err}
 }

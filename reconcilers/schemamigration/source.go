@@ -14,6 +14,7 @@ import (
 	"github.com/interlock-dev/interlock/migrations/schema/compat"
 	"github.com/interlock-dev/interlock/migrations/schema/journal"
 	"github.com/interlock-dev/interlock/migrations/schema/plan"
+	"github.com/interlock-dev/interlock/reconcilers/internal/halt"
 	"github.com/interlock-dev/interlock/reconcilers/internal/secretkey"
 )
 
@@ -22,14 +23,14 @@ func (r *Reconciler) readDatabase(ctx context.Context, s *scope) error {
 	s.db = &v1alpha1.Database{}
 	key := client.ObjectKey{Namespace: s.obj.Namespace, Name: s.obj.Spec.DatabaseRef.Name}
 	if err := r.Client.Get(ctx, key, s.db); apierrors.IsNotFound(err) {
-		return retryLater(10*time.Second, ReasonDatabaseNotFound,
+		return halt.Retry(10*time.Second, ReasonDatabaseNotFound,
 			fmt.Errorf("there is no Database %q in namespace %q; create it, or correct spec.databaseRef", key.Name, key.Namespace))
 	} else if err != nil {
 		return err
 	}
 	var err error
 	if s.uri, err = secretkey.Read(ctx, r.Live, s.obj.Namespace, s.db.Spec.Connection.SecretRef); err != nil {
-		return retryLater(10*time.Second, ReasonSecretNotFound, err)
+		return halt.Retry(10*time.Second, ReasonSecretNotFound, err)
 	}
 	return nil
 }
@@ -63,7 +64,7 @@ func (r *Reconciler) loadSource(ctx context.Context, s *scope) error {
 		cm := &corev1.ConfigMap{}
 		err := r.Live.Get(ctx, client.ObjectKey{Namespace: s.obj.Namespace, Name: ref.Name}, cm)
 		if apierrors.IsNotFound(err) {
-			return retryLater(10*time.Second, ReasonSourceNotFound, fmt.Errorf("there is no ConfigMap %q with the migration files", ref.Name))
+			return halt.Retry(10*time.Second, ReasonSourceNotFound, fmt.Errorf("there is no ConfigMap %q with the migration files", ref.Name))
 		} else if err != nil {
 			return err
 		}

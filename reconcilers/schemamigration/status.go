@@ -15,6 +15,7 @@ import (
 	"github.com/interlock-dev/interlock/migrations/schema"
 	"github.com/interlock-dev/interlock/migrations/schema/journal"
 	"github.com/interlock-dev/interlock/migrations/schema/plan"
+	"github.com/interlock-dev/interlock/reconcilers/internal/halt"
 )
 
 // summarise computes the status once, from the scope and from how the pass ended.
@@ -80,9 +81,9 @@ func (s *scope) listSteps() []v1alpha1.SchemaStep {
 func failedBefore(step *journal.Step) bool { return step != nil && step.State == journal.StepFailed }
 
 // failed is the status of a pass that ended early. Ready says what has to happen next.
-func (s *scope) failed(h *halt) {
-	s.after = h.after
-	s.obj.Status.WaitingOn = clip(h.message, 256)
+func (s *scope) failed(h *halt.Halt) {
+	s.after = h.After
+	s.obj.Status.WaitingOn = clip(h.Message, 256)
 	if s.obj.Status.Phase == "" || s.obj.Status.Phase == "Done" {
 		s.obj.Status.Phase = "Pending"
 	}
@@ -93,25 +94,25 @@ func (s *scope) failed(h *halt) {
 		// What goes wrong about a contract step takes nothing from whoever waits for Ready.
 		s.obj.Status.Phase = "Contract"
 		s.ready()
-		conditions.MarkFalse(s.obj, v1alpha1.ContractedCondition, contractReason(h), "%s", clip(h.message, 1024))
+		conditions.MarkFalse(s.obj, v1alpha1.ContractedCondition, contractReason(h), "%s", clip(h.Message, 1024))
 		return
 	}
-	conditions.MarkFalse(s.obj, v1alpha1.ReadyCondition, h.reason, "%s", clip(h.message, 1024))
-	if h.stalled {
-		conditions.MarkStalled(s.obj, h.reason, "%s", clip(h.message, 1024))
+	conditions.MarkFalse(s.obj, v1alpha1.ReadyCondition, h.Reason, "%s", clip(h.Message, 1024))
+	if h.Stalled {
+		conditions.MarkStalled(s.obj, h.Reason, "%s", clip(h.Message, 1024))
 		conditions.Delete(s.obj, v1alpha1.ReconcilingCondition)
 		return
 	}
 	conditions.Delete(s.obj, v1alpha1.StalledCondition)
-	conditions.MarkReconciling(s.obj, h.reason, "%s", clip(h.message, 1024))
+	conditions.MarkReconciling(s.obj, h.Reason, "%s", clip(h.Message, 1024))
 }
 
 // contractReason is the reason of Contracted after a pass that ended early.
-func contractReason(h *halt) string {
-	if h.reason == ReasonStepFailed {
+func contractReason(h *halt.Halt) string {
+	if h.Reason == ReasonStepFailed {
 		return ReasonContractFailed
 	}
-	return h.reason
+	return h.Reason
 }
 
 // contractMayWait: no expand step waits behind the contract step.

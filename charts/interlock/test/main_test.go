@@ -75,7 +75,7 @@ func apiServerBinaries() (string, error) {
 	}
 	for _, name := range []string{"etcd", "kube-apiserver"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			return "", fmt.Errorf("these tests need %s: %w; make it with `make envtest`, or set KUBEBUILDER_ASSETS to its folder", name, err)
+			return "", fmt.Errorf("these tests need %s: %w; make it with `make components`, or set KUBEBUILDER_ASSETS to its folder", name, err)
 		}
 	}
 	return filepath.Abs(dir)
