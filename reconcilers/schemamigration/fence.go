@@ -19,6 +19,10 @@ import (
 	v1alpha1 "github.com/interlock-dev/interlock/apis/v1alpha1"
 )
 
+// etcdMargin is how long a write may still be on its way after its request is over: the API server gives up, and
+// etcd finishes what it has proposed. It is etcd's own limit, 5 s and two elections (etcd, server/config: ReqTimeout).
+const etcdMargin = 7 * time.Second
+
 // The policies of the chart that refuse below a fence: stamped pods, templates, and whoever has no stamp.
 const (
 	podPolicy       = "interlock-fence"

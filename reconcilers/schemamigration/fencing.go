@@ -179,7 +179,7 @@ func (r *Reconciler) contractInput(ctx context.Context, s *scope) contractInput 
 	in := contractInput{
 		series: s.obj.Spec.Series, step: step, need: step.NeedsReaders, fence: viewFence(s),
 		audit: s.audit(), hash: s.decision.Hash, soak: s.obj.Spec.Contract.Soak.Duration,
-		requestTimeout: r.RequestTimeout, suspended: s.obj.Spec.Suspend,
+		requestTimeout: r.RequestTimeout + etcdMargin, suspended: s.obj.Spec.Suspend,
 	}
 	in.started = begun(s.state.Step(step.Version))
 	in.needsApproval = in.audit || s.obj.Spec.Contract.Approval == v1alpha1.ApprovalManual
