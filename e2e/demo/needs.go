@@ -36,7 +36,7 @@ func parts(root string) []part {
 }
 
 // demoMinutes is what everything takes that is done every time, on a machine with everything made.
-const demoMinutes = 6
+const demoMinutes = 3
 
 // announcement says what the demo needs and how long it will take here.
 func announcement(root string, rows int, rate float64) []string {

@@ -24,12 +24,15 @@ const (
 // play is the demo, point by point.
 func (d *demo) play(ctx context.Context) error {
 	d.step(1, "a Kubernetes with two nodes, an image registry and a Git server")
-	d.step(2, "Interlock from its chart, cert-manager and an ingress controller")
-	env, err := harness.Up(ctx, d.root, d.screen)
+	env, err := harness.Start(ctx, d.root, d.screen)
 	if err != nil {
 		return err
 	}
 	d.env = env
+	d.step(2, "Interlock from its chart, PostgreSQL, cert-manager and an ingress controller")
+	if err := env.Install(ctx, d.screen); err != nil {
+		return err
+	}
 	for _, namespace := range []string{guardedNamespace, usualNamespace} {
 		if err := env.RemoveShop(ctx, namespace); err != nil {
 			return err

@@ -30,26 +30,34 @@ type Env struct {
 	Root string
 }
 
-// Up builds what is missing, starts the cluster where none runs, and installs what belongs on it. Doing it again
-// is fine, and brings a changed operator into a running cluster. out gets a line for each step.
+// Up is Start and Install.
 func Up(ctx context.Context, root string, out io.Writer) (*Env, error) {
-	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format+"\n", args...) }
+	e, err := Start(ctx, root, out)
+	if err != nil {
+		return nil, err
+	}
+	return e, e.Install(ctx, out)
+}
+
+// Start builds what is missing and starts the cluster where none runs. out gets a line for each step.
+func Start(ctx context.Context, root string, out io.Writer) (*Env, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, err
 	}
-	if err := buildAll(ctx, root, say); err != nil {
+	if err := buildAll(ctx, root, sayTo(out)); err != nil {
 		return nil, err
 	}
 	c, err := cluster.Up(ctx, cluster.Options{Root: root, Nodes: 2, Out: out})
 	if err != nil {
 		return nil, fmt.Errorf("start the cluster: %w", err)
 	}
-	e, err := attach(c, root)
-	if err != nil {
-		return nil, err
-	}
-	return e, e.install(ctx, say)
+	return attach(c, root)
+}
+
+// sayTo prints lines.
+func sayTo(out io.Writer) func(format string, args ...any) {
+	return func(format string, args ...any) { _, _ = fmt.Fprintf(out, format+"\n", args...) }
 }
 
 func attach(c *cluster.Cluster, root string) (*Env, error) {
@@ -72,8 +80,10 @@ func attach(c *cluster.Cluster, root string) (*Env, error) {
 	return &Env{Cluster: c, Client: cl, Kube: kube, Root: root}, err
 }
 
-// install does everything at once that does not wait for each other.
-func (e *Env) install(ctx context.Context, say func(string, ...any)) error {
+// Install pushes the images and installs what belongs on the cluster, all at once. Doing it again is fine, and brings
+// a changed operator into a running cluster. out gets a line for each thing that is done.
+func (e *Env) Install(ctx context.Context, out io.Writer) error {
+	say := sayTo(out)
 	timed := func(what string, f func(context.Context) error) func() error {
 		return func() error {
 			start := time.Now()
