@@ -55,7 +55,7 @@ func (d *demo) end(ctx context.Context, keep bool) error {
 		return nil
 	}
 	d.step(9, "cleaning up")
-	return cluster.Down(ctx, d.root, d.screen)
+	return harness.Down(ctx, d.root, d.screen)
 }
 
 func usage(root string) string {

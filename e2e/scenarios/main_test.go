@@ -51,7 +51,7 @@ func run(ctx context.Context, m *testing.M, keep bool) int {
 	_, notThere := cluster.Attach(root)
 	if notThere != nil && !keep {
 		defer func() {
-			if err := cluster.Down(context.WithoutCancel(ctx), root, os.Stderr); err != nil {
+			if err := harness.Down(context.WithoutCancel(ctx), root, os.Stderr); err != nil {
 				fmt.Fprintln(os.Stderr, "take the cluster down:", err)
 			}
 		}()

@@ -2,8 +2,10 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -101,6 +103,11 @@ func (e *Env) Install(ctx context.Context, out io.Writer) error {
 	g.Go(timed("images of the example", e.pushExample))
 	g.Go(timed("Interlock, from its chart", e.installChart))
 	return g.Wait()
+}
+
+// Down takes the cluster down, and forgets the working trees of the repositories that went with it.
+func Down(ctx context.Context, root string, out io.Writer) error {
+	return errors.Join(cluster.Down(ctx, root, out), os.RemoveAll(filepath.Join(root, ".local", "e2e")))
 }
 
 // Kubectl is the kubectl of the cluster.
