@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	fluxmeta "github.com/fluxcd/pkg/apis/meta"
@@ -120,6 +121,7 @@ func summarise(obj *v1alpha1.Database, seen postgres.Identity, err error) time.D
 		conditions.MarkFalse(obj, v1alpha1.ReadyCondition, reason, "%v", err)
 		return sickInterval
 	}
+	seen.ServerVersion, _, _ = strings.Cut(seen.ServerVersion, " ") // distributions add their own to it
 	obj.Status.ServerVersion = seen.ServerVersion
 	obj.Status.SystemIdentifier = seen.SystemIdentifier
 	obj.Status.Timeline = seen.Timeline

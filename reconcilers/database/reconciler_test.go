@@ -15,7 +15,7 @@ import (
 )
 
 func TestSummarise(t *testing.T) {
-	seen := postgres.Identity{SystemIdentifier: "77", Timeline: 2, ServerVersion: "17.6"}
+	seen := postgres.Identity{SystemIdentifier: "77", Timeline: 2, ServerVersion: "17.6 (Debian 17.6-1)"}
 	tests := map[string]struct {
 		secrets     []string
 		err         error
@@ -24,7 +24,7 @@ func TestSummarise(t *testing.T) {
 		wantMessage string
 		wantAfter   time.Duration
 	}{
-		"it answers":               {[]string{"shop-app"}, nil, metav1.ConditionTrue, ReasonReachable, "PostgreSQL 17.6 answers", wellInterval},
+		"it answers":               {[]string{"shop-app"}, nil, metav1.ConditionTrue, ReasonReachable, "PostgreSQL 17.6 answers,", wellInterval},
 		"no readers are named":     {nil, nil, metav1.ConditionTrue, ReasonReachable, "spec.readers.secrets is empty", wellInterval},
 		"the Secret is missing":    {nil, secretError{errors.New("there is no Secret")}, metav1.ConditionFalse, ReasonSecretNotFound, "there is no Secret", sickInterval},
 		"the password is wrong":    {nil, &postgres.Error{Reason: postgres.AuthenticationFailed, Message: "role shop can not log in"}, metav1.ConditionFalse, "AuthenticationFailed", "can not log in", sickInterval},
