@@ -30,7 +30,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := run(ctx, os.Getenv("DATABASE_URL"), *listen, *grace, *drain); err != nil {
-		log.Fatalf("shop %s: %v", version, err)
+		log.Fatalf("shop %s: %v", version, err) //nolint:gocritic // the process ends, and its signal handler with it
 	}
 }
 

@@ -126,7 +126,7 @@ func innermost(err error) string {
 		return "timeout"
 	}
 	for {
-		switch x := err.(type) {
+		switch x := err.(type) { //nolint:errorlint // it walks the chain itself, one error at a time
 		case interface{ Unwrap() error }:
 			if x.Unwrap() == nil {
 				return err.Error()

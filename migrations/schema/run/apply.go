@@ -39,7 +39,7 @@ func (r *Runner) Apply(ctx context.Context, c compat.Classified, revision string
 		return fmt.Errorf("%s: %w", c.File.Name, errors.Join(context.Cause(ctx), err))
 	}
 	if err != nil && r.conn.IsClosed() {
-		return fmt.Errorf("%s: %w (%v)", c.File.Name, ErrLost, err)
+		return fmt.Errorf("%s: %w (%v)", c.File.Name, ErrLost, err) //nolint:errorlint // the cause must not look like one to try again
 	}
 	return err
 }
@@ -260,7 +260,7 @@ func (r *Runner) resetSession(ctx context.Context) {
 		err = postgres.Settings(ctx, r.conn, r.o.postgres())
 	}
 	if err != nil {
-		r.lose(fmt.Errorf("%w: the session could not be reset: %v", ErrLost, err))
+		r.lose(fmt.Errorf("%w: the session could not be reset: %v", ErrLost, err)) //nolint:errorlint // as above
 	}
 }
 

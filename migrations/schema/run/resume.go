@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -129,7 +130,7 @@ func lookIndex(ctx context.Context, conn *pgx.Conn, s *pg.IndexStmt) (found, err
 		WHERE t.oid = pg_catalog.to_regclass($1)`
 	var f found
 	err := conn.QueryRow(ctx, sql, relation(s.Relation), s.Idxname).Scan(&f)
-	if err == pgx.ErrNoRows {
+	if errors.Is(err, pgx.ErrNoRows) {
 		return foundAbsent, nil // no such table: the server will say so
 	}
 	return f, err
