@@ -44,7 +44,9 @@ func (w *watch) during(ctx context.Context, f func(context.Context) error) error
 	for {
 		select {
 		case err := <-done:
-			w.screen.show(w.look(ctx))
+			if ctx.Err() == nil { // else nothing can be read any more
+				w.screen.show(w.look(ctx))
+			}
 			w.screen.keep()
 			return err
 		case <-tick.C:
