@@ -236,7 +236,7 @@ text before the second colon is stable: Interlock recognises "interlock: fence:"
 {{- define "interlock.admission.imageValidations" -}}
 - expression: "size(variables.judged) == 0 || size(variables.images) > 0"
   reason: Forbidden
-  message: "interlock: image: the annotation schema.interlock.dev/images is missing. It lists the images that the stamp speaks for, as container=image,container=image. Write it together with the stamp (interlock stamp)."
+  message: "interlock: image: the annotation schema.interlock.dev/images is missing. It lists the images that the stamp speaks for, as container=image,container=image. Write it together with the stamp."
 - expression: "size(variables.judged) == 0 || size(variables.mismatched) == 0"
   reason: Forbidden
   message: "interlock: image: an image is not the one that the stamp speaks for."
@@ -244,5 +244,7 @@ text before the second colon is stable: Interlock recognises "interlock: fence:"
     'interlock: image: ' + variables.judged[0] + ': the stamp of this {{ . }} (version '
     + variables.labels['schema.interlock.dev/' + variables.judged[0]] + ') speaks for ' + variables.mismatched[0]
     + (size(variables.found) == 0 ? ', but there is no such container' : ', but the container has ' + variables.found[0])
-    + '. An image and its stamp change together: change label, annotation and image (interlock stamp), or go back to a whole revision.'
+    + '. An image and its stamp change together: change label, annotation and image, or go back to a whole revision.'
+    + ((variables.judged[0] + '.hint') in variables.data && variables.data[variables.judged[0] + '.hint'] != ''
+    ? ' Oldest revision that works: ' + variables.data[variables.judged[0] + '.hint'] + '.' : '')
 {{- end -}}
